@@ -1,0 +1,1 @@
+"""Adapters: the only rooms that do I/O. Not here: decisions."""

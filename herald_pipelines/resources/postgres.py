@@ -1,0 +1,248 @@
+"""The adapter to PostgreSQL: sessions with timeouts, notices, read-only on the server's side, and advisory locks.
+
+SQLAlchemy 2.0 engines over psycopg2 give the connections. Statements go through the driver's own cursor, because
+text() reads `:name` and exec_driver_sql `%` inside SQL that means them literally. Not here: what to ask or to do.
+"""
+
+import hashlib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from herald_pipelines.errors import (
+    DatabaseUnavailable,
+    HeraldError,
+    LockTimeout,
+    PermanentFailure,
+    StatementTimeout,
+    UsageError,
+)
+from herald_pipelines.resources.queries import load_query
+from herald_pipelines.values import DatabaseIdentity
+
+Row = Mapping[str, Any]
+
+OLDEST_MAJOR, NEWEST_MAJOR = 14, 18
+CONNECT_TIMEOUT_SECONDS = 10
+# client_connection_check_interval (14+): a backend whose client was killed stops by itself instead of working on unseen.
+DEAD_CLIENT_CHECK_SECONDS = 2
+LOCK_NAMESPACE = 0x48524C44  # "HRLD": the first key of our two-key advisory locks
+
+
+def lock_key(database: str, task: str) -> int:
+    """Return the second key of the advisory lock of a task on a database: a signed 32-bit number.
+
+    >>> lock_key("platform", "index_rebuild") == lock_key("platform", "index_rebuild")
+    True
+    """
+    digest = hashlib.sha256(f"{database}\0{task}".encode()).digest()
+    return int.from_bytes(digest[:4], "big", signed=True)
+
+
+def translate_error(error: BaseException, doing: str) -> HeraldError:
+    """Return the error of our tree for one of the driver's; the text never holds a connection string.
+
+    Args:
+        error: what SQLAlchemy or psycopg2 raised.
+        doing: what was being done, for the sentence: "connecting to platform".
+    """
+    origin = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+    message = " ".join(str(origin).split()) or type(origin).__name__
+    sqlstate = getattr(origin, "pgcode", None) or ""
+    sentence = f"{doing}: {message}"
+    if isinstance(origin, psycopg2.errors.LockNotAvailable):
+        return LockTimeout(sentence)
+    if isinstance(origin, psycopg2.errors.QueryCanceled):
+        return StatementTimeout(sentence)
+    if sqlstate.startswith(("28", "3D")) or "password" in message or "does not exist" in message.split("FATAL:")[-1]:
+        if not sqlstate or sqlstate.startswith(("28", "3D")):
+            return PermanentFailure(sentence, hint="check the url, the role and its secret in herald.yaml")
+        return PermanentFailure(sentence)
+    if isinstance(origin, psycopg2.errors.InsufficientPrivilege):
+        return PermanentFailure(sentence, hint="grant the role what is named (sql/roles shows the least rights)")
+    if isinstance(origin, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+        return DatabaseUnavailable(sentence)
+    return PermanentFailure(sentence)
+
+
+@dataclass
+class Session:
+    """One connection to a server, open for the time of a `with` block."""
+
+    database: str
+    """Name of the target database in the settings."""
+    connection: Any
+    """The psycopg2 connection."""
+    notices: list[str] = field(default_factory=list[str])
+    """What the server said beside its answers, oldest first: "WARNING:  skipping ..."."""
+
+    def fetch(self, query: str, /, **parameters: object) -> list[Row]:
+        """Run sql/queries/<query>.sql and return its rows as mappings.
+
+        Raises:
+            HeraldError: of the kind that fits what the server said.
+        """
+        return self._run(load_query(query), parameters, f"{query} on {self.database}")
+
+    def fetch_one(self, query: str, /, **parameters: object) -> Row:
+        """Run a query that gives exactly one row, and return it.
+
+        Raises:
+            PermanentFailure: it gave none, or several.
+        """
+        rows = self.fetch(query, **parameters)
+        if len(rows) != 1:
+            raise PermanentFailure(f"{query} on {self.database}: {len(rows)} rows where one was expected")
+        return rows[0]
+
+    def execute(self, statement: str, parameters: Mapping[str, object] | None = None, /) -> list[Row]:
+        """Run a statement put together in code (utility statements take no parameters); identifiers are quoted already.
+
+        Raises:
+            HeraldError: of the kind that fits what the server said.
+        """
+        return self._run(statement, parameters, f"{statement.split(maxsplit=1)[0].lower()} on {self.database}")
+
+    def try_lock(self, task: str) -> bool:
+        """Take the advisory lock of (database, task) for as long as this session lives, without waiting.
+
+        The session that works is the one that holds the lock: when its client is killed, the lock stays until the
+        server has really stopped working.
+        """
+        row = self.execute(
+            "select pg_try_advisory_lock(%(space)s::int, %(key)s::int) as locked",
+            {"space": LOCK_NAMESPACE, "key": lock_key(self.database, task)},
+        )[0]
+        return bool(row["locked"])
+
+    def take_notices(self) -> list[str]:
+        """Return the notices since the last call, and forget them."""
+        taken = [" ".join(each.split()) for each in self.notices]
+        self.notices.clear()
+        return taken
+
+    def _run(self, statement: str, parameters: Mapping[str, object] | None, doing: str) -> list[Row]:
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                if cursor.description is None:
+                    return []
+                names = [column.name for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except psycopg2.Error as error:
+            raise translate_error(error, doing) from error
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """How to reach one database for one task. Cheap to make; nothing is opened before `session`."""
+
+    url: str = field(repr=False)
+    """libpq URL, `postgresql://...`; may hold a password, so it is never shown."""
+    database: str
+    """Name of the target database in the settings."""
+    task: str = "herald"
+    statement_timeout_seconds: float = 60.0
+    lock_timeout_seconds: float = 2.0
+    read_only: bool = True
+
+    def writable(self, *, statement_timeout_seconds: float | None = None) -> "Postgres":
+        """Return the same address for sessions that may change something."""
+        return replace(
+            self,
+            read_only=False,
+            statement_timeout_seconds=statement_timeout_seconds or self.statement_timeout_seconds,
+        )
+
+    @contextmanager
+    def session(self, *, autocommit: bool = False) -> Generator[Session]:
+        """Open a connection; commit at the end of the block, roll back when it raises.
+
+        Args:
+            autocommit: for statements that cannot run in a transaction (REINDEX CONCURRENTLY, VACUUM).
+
+        Raises:
+            DatabaseUnavailable: the server cannot be reached.
+            UsageError: the server's major version is not supported.
+            PermanentFailure: the server refused the role or the database.
+        """
+        engine = sa.create_engine(_engine_url(self.url), poolclass=NullPool, connect_args=self._connect_args())
+        try:
+            pooled = engine.raw_connection()
+        except (sa.exc.DBAPIError, psycopg2.Error) as error:
+            raise translate_error(error, f"connecting to {self.database}") from error
+        connection: Any = pooled.driver_connection
+        try:
+            connection.autocommit = autocommit
+            _check_major(connection.server_version, self.database)
+            session = Session(self.database, connection)
+            connection.notices = session.notices
+            yield session
+            if not autocommit:
+                try:
+                    connection.commit()
+                except psycopg2.Error as error:
+                    raise translate_error(error, f"commit on {self.database}") from error
+        finally:
+            # Closing without a commit rolls back; the connection may be gone already.
+            pooled.invalidate()
+            engine.dispose()
+
+    def identity(self) -> DatabaseIdentity:
+        """Ask the server which database this is."""
+        with self.session() as session:
+            return read_identity(session)
+
+    def _connect_args(self) -> dict[str, Any]:
+        options = {
+            "statement_timeout": round(self.statement_timeout_seconds * 1000),
+            "lock_timeout": round(self.lock_timeout_seconds * 1000),
+            "default_transaction_read_only": "on" if self.read_only else "off",
+            "client_connection_check_interval": DEAD_CLIENT_CHECK_SECONDS * 1000,
+            "timezone": "UTC",
+            "datestyle": "ISO",
+            "search_path": "pg_catalog",
+        }
+        return {
+            "application_name": f"herald:{self.task}"[:63],
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        }
+
+
+def read_identity(session: Session) -> DatabaseIdentity:
+    """Ask the server which database a session is in."""
+    row = session.fetch_one("server/read_identity")
+    return DatabaseIdentity(
+        name=session.database,
+        datname=row["datname"],
+        system_identifier=str(row["system_identifier"]),
+        database_oid=row["database_oid"],
+        server_version=row["server_version"],
+    )
+
+
+def _engine_url(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise UsageError("a database url could not be read", hint="write postgresql://role@host:5432/database") from error
+    return parsed.set(drivername="postgresql+psycopg2")
+
+
+def _check_major(server_version: int, database: str) -> None:
+    major = server_version // 10000
+    if not OLDEST_MAJOR <= major <= NEWEST_MAJOR:
+        raise UsageError(
+            f"database {database!r} runs PostgreSQL {major} (known: {OLDEST_MAJOR} to {NEWEST_MAJOR})",
+            hint="upgrade the server, or leave the database out of herald.yaml",
+        )
