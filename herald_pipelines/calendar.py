@@ -1,94 +1,33 @@
-"""The maintenance calendar: slots, their tasks and their windows.
+"""The maintenance calendar, read from its YAML file: every mistake at once, with file and key path.
 
-    slot    one time of the calendar with its tasks in order; one job
-    window  one opening of a slot, named by its key: the date at which it opens, with the time for slots
-            finer than a day
-
-Everything is UTC, so a day always has 24 hours. Window arithmetic asks no clock: `now` is an argument.
-Not here: the YAML file (calendar_file), what missed windows need (catchup), Dagster (scheduling).
+Not here: what a slot and its windows are (slots).
 """
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
+from datetime import date, time
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
 
 from herald_pipelines.errors import UsageError, unknown_value
+from herald_pipelines.slots import WEEKDAYS, Cadence, CatchUpPolicy, Slot
 
-DAY_FORMAT, MINUTE_FORMAT = "%Y-%m-%d", "%Y-%m-%dT%H:%M"
-# In the order of date.weekday().
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
-
-class Cadence(StrEnum):
-    """How often the windows of a slot open."""
-
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
-    """On the first such weekday of the month."""
-    MINUTES = "minutes"
-
-
-class CatchUpPolicy(StrEnum):
-    """What happens to the missed windows of a slot."""
-
-    LATEST = "latest"
-    """One run covers them all and is recorded as late."""
-    EACH = "each"
-    """One run for every window, oldest first."""
-    NONE = "none"
-    """They are shown, and stay missed."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One time of the calendar with its tasks in order. Its name is also the name of its job."""
-
-    name: str
-    cadence: Cadence
-    tasks: tuple[str, ...]
-    start: date
-    """No window opens before this day."""
-    at: time = time(0, 0)
-    """When a window opens; daily, weekly and monthly slots."""
-    weekday: int = 6
-    """Monday is 0; weekly and monthly slots."""
-    every_minutes: int = 60
-    """Minutes from one window to the next; slots of cadence `minutes`."""
-    catch_up: CatchUpPolicy = CatchUpPolicy.LATEST
-    enabled: bool = True
-
-    @property
-    def schedule_name(self) -> str:
-        """The name of the schedule that launches the slot: maintenance_daily."""
-        return f"{self.name}_{self.cadence}"
-
-    @property
-    def key_format(self) -> str:
-        """The strftime format of the window keys."""
-        return MINUTE_FORMAT if self.cadence is Cadence.MINUTES else DAY_FORMAT
-
-    @property
-    def cron(self) -> str:
-        """The cron string of the openings; `0#1` is the first Sunday of the month."""
-        if self.cadence is Cadence.MINUTES:
-            return "0 * * * *" if self.every_minutes == 60 else f"*/{self.every_minutes} * * * *"  # noqa: PLR2004
-        weekday = (self.weekday + 1) % 7  # cron counts from Sunday
-        days = {Cadence.DAILY: "*", Cadence.WEEKLY: f"{weekday}", Cadence.MONTHLY: f"{weekday}#1"}[
-            self.cadence
-        ]
-        return f"{self.at.minute} {self.at.hour} * * {days}"
-
-    @property
-    def rhythm(self) -> str:
-        """When windows open, in words: "sunday at 01:00 UTC"."""
-        at = f"at {self.at:%H:%M} UTC"
-        return {
-            Cadence.DAILY: f"every day {at}",
-            Cadence.WEEKLY: f"every {WEEKDAYS[self.weekday]} {at}",
-            Cadence.MONTHLY: f"the first {WEEKDAYS[self.weekday]} of the month {at}",
-            Cadence.MINUTES: f"every {self.every_minutes} minutes",
-        }[self.cadence]
+SHIPPED_CALENDAR = Path(__file__).with_name("calendar.yaml")
+VERSION = "1"
+# The divisors of 60: cron's */N is regular for no other.
+EVERY_MINUTES = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
+CALENDAR_KEYS = ("version", "start", "slots")
+SLOT_KEYS = ("cadence", "time", "day", "every", "catch_up", "enabled", "tasks")
+CADENCE_KEYS = {
+    Cadence.DAILY: ("time",),
+    Cadence.WEEKLY: ("time", "day"),
+    Cadence.MONTHLY: ("time", "day"),
+    Cadence.MINUTES: ("every",),
+}
 
 
 @dataclass(frozen=True)
@@ -125,84 +64,165 @@ class Calendar:
         raise unknown_value("task", task, self.tasks, hint="the calendar lists the tasks of every slot")
 
 
-def window_key(slot: Slot, opening: datetime) -> str:
-    """Return the key of the window that opens at a moment."""
-    return opening.strftime(slot.key_format)
+def load_calendar(path: Path | None, known_tasks: Collection[str]) -> Calendar:
+    """Read and check a calendar.
 
-
-def last_opening(slot: Slot, at: datetime) -> datetime:
-    """Return the newest moment at or before `at` on which the rhythm opens a window, whatever the start.
-
-    >>> slot = Slot("deep", Cadence.MONTHLY, (), date(2026, 1, 1), time(1, 0), weekday=6)
-    >>> last_opening(slot, datetime(2026, 3, 1, 0, 59, tzinfo=UTC)).isoformat()
-    '2026-02-01T01:00:00+00:00'
-    """
-    if slot.cadence is Cadence.MINUTES:
-        whole = at.replace(second=0, microsecond=0)
-        return whole - timedelta(minutes=whole.minute % slot.every_minutes)
-    opening = _opening_around(slot, at.date())
-    return opening if opening <= at else _opening_around(slot, opening.date() - timedelta(days=1))
-
-
-def next_opening(slot: Slot, after: datetime) -> datetime:
-    """Return the first moment after `after` on which the rhythm opens a window, whatever the start."""
-    opening = last_opening(slot, after)
-    if slot.cadence is Cadence.MINUTES:
-        return opening + timedelta(minutes=slot.every_minutes)
-    if slot.cadence is Cadence.MONTHLY:
-        following = (opening.date().replace(day=1) + timedelta(days=32)).replace(day=1)
-        return _at(slot, _first_weekday(following, slot.weekday))
-    return opening + timedelta(days=7 if slot.cadence is Cadence.WEEKLY else 1)
-
-
-def windows_opened(slot: Slot, since: datetime, until: datetime) -> tuple[str, ...]:
-    """Return the keys of the windows with since <= opening <= until, oldest first; none before the start."""
-    first_day = datetime.combine(slot.start, time(0, 0), tzinfo=UTC)
-    opening = next_opening(slot, max(since, first_day) - timedelta(microseconds=1))
-    keys: list[str] = []
-    while opening <= until:
-        keys.append(window_key(slot, opening))
-        opening = next_opening(slot, opening)
-    return tuple(keys)
-
-
-def opens_at(slot: Slot, key: str) -> datetime:
-    """Return the moment at which a window opens.
+    Args:
+        path: the YAML file; None for the one that is shipped.
+        known_tasks: the tasks that exist.
 
     Raises:
-        UsageError: the key is not one of the slot's windows.
+        UsageError: the file is not there, or holds mistakes: all of them, one a line, with file and key path.
     """
-    hint = f"windows of {slot.name} open {slot.rhythm}, from {slot.start:%Y-%m-%d} on"
+    source = path or SHIPPED_CALENDAR
     try:
-        moment = datetime.strptime(key, slot.key_format).replace(tzinfo=UTC)
-    except ValueError:
-        form = "YYYY-MM-DDTHH:MM" if slot.cadence is Cadence.MINUTES else "YYYY-MM-DD"
-        raise UsageError(f"window {key!r} is not of the form {form}", hint=hint) from None
-    opening = moment if slot.cadence is Cadence.MINUTES else _at(slot, moment.date())
-    if (
-        last_opening(slot, opening) != opening
-        or moment.date() < slot.start
-        or window_key(slot, opening) != key
-    ):
-        raise UsageError(f"slot {slot.name!r} has no window {key!r}", hint=hint)
-    return opening
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"calendar {source} cannot be read: {error}") from error
+    reader = _Reader(source, known_tasks)
+    calendar = reader.read(text)
+    if reader.mistakes or calendar is None:
+        raise UsageError(
+            "\n".join(reader.mistakes), hint=f"the shipped calendar is an example: {SHIPPED_CALENDAR}"
+        )
+    return calendar
 
 
-def _at(slot: Slot, day: date) -> datetime:
-    return datetime.combine(day, slot.at, tzinfo=UTC)
+class _PlainLoader(yaml.SafeLoader):
+    """Reads every scalar as the text that stands there: 12:00 is a time, not the sexagesimal number 720."""
 
 
-def _first_weekday(first_of_month: date, weekday: int) -> date:
-    return first_of_month + timedelta(days=(weekday - first_of_month.weekday()) % 7)
+_PlainLoader.yaml_implicit_resolvers = {}
 
 
-def _opening_around(slot: Slot, day: date) -> datetime:
-    """Return the newest opening on or before a day (so perhaps later on that day)."""
-    if slot.cadence is Cadence.DAILY:
-        return _at(slot, day)
-    if slot.cadence is Cadence.WEEKLY:
-        return _at(slot, day - timedelta(days=(day.weekday() - slot.weekday) % 7))
-    first = _first_weekday(day.replace(day=1), slot.weekday)
-    if first > day:
-        first = _first_weekday((day.replace(day=1) - timedelta(days=1)).replace(day=1), slot.weekday)
-    return _at(slot, first)
+class _Reader:
+    """Reads one calendar file and collects what is wrong with it."""
+
+    def __init__(self, source: Path, known_tasks: Collection[str]) -> None:
+        self.source = source
+        self.known_tasks = known_tasks
+        self.mistakes: list[str] = []
+        self._slot_of: dict[str, str] = {}
+
+    def read(self, text: str) -> Calendar | None:
+        loader: Any = _PlainLoader(text)
+        try:
+            node = loader.get_single_node()
+            self._refuse_duplicates(node, "")
+            content = loader.construct_document(node) if node else None
+        except yaml.YAMLError as error:
+            self._mistake("", f"not YAML: {' '.join(str(error).split())}")
+            return None
+        top = self._mapping(content, "", CALENDAR_KEYS)
+        if top is None:
+            return None
+        if top.get("version") != VERSION:
+            self._mistake("version", f"unknown version {top.get('version')!r} (known: {VERSION})")
+        start = self._day(top.get("start"), "start")
+        slots = self._mapping(top.get("slots"), "slots", None)
+        if slots is not None and not slots:
+            self._mistake("slots", "no slot")
+        read = [self._slot(name, entry, start) for name, entry in (slots or {}).items()]
+        return Calendar(tuple(slot for slot in read if slot))
+
+    def _slot(self, name: str, entry: object, start: date) -> Slot | None:
+        path = f"slots.{name}"
+        if not NAME_PATTERN.fullmatch(name):
+            self._mistake(path, f"bad name {name!r} (lower-case letters, digits and _)")
+        fields = self._mapping(entry, path, SLOT_KEYS)
+        if fields is None:
+            return None
+        tasks = self._tasks(name, fields.get("tasks"), f"{path}.tasks")
+        policy = self._one_of(fields.get("catch_up", "latest"), tuple(CatchUpPolicy), f"{path}.catch_up")
+        enabled = self._one_of(fields.get("enabled", "true"), ("true", "false"), f"{path}.enabled")
+        cadence = self._one_of(fields.get("cadence"), tuple(Cadence), f"{path}.cadence")
+        if cadence is None or policy is None:
+            return None
+        wanted = CADENCE_KEYS[Cadence(cadence)]
+        for key in ("time", "day", "every"):
+            if key in fields and key not in wanted:
+                self._mistake(f"{path}.{key}", f"not for cadence {cadence} (it takes {', '.join(wanted)})")
+        day = self._one_of(fields.get("day"), WEEKDAYS, f"{path}.day") if "day" in wanted else "sunday"
+        known_every = tuple(str(each) for each in EVERY_MINUTES)
+        every = self._one_of(fields.get("every"), known_every, f"{path}.every") if "every" in wanted else "60"
+        return Slot(
+            name=name,
+            cadence=Cadence(cadence),
+            tasks=tasks,
+            start=start,
+            at=self._time(fields.get("time"), f"{path}.time") if "time" in wanted else time(0, 0),
+            weekday=WEEKDAYS.index(day or "sunday"),
+            every_minutes=int(every or 60),
+            catch_up=CatchUpPolicy(policy),
+            enabled=enabled == "true",
+        )
+
+    def _tasks(self, slot: str, entry: object, path: str) -> tuple[str, ...]:
+        if not isinstance(entry, list) or not entry:
+            self._mistake(path, "must be a list of at least one task")
+            return ()
+        tasks: list[str] = []
+        for position, task in enumerate(cast("list[object]", entry)):
+            where = f"{path}[{position}]"
+            if self._one_of(task, sorted(self.known_tasks), where, what="task") is None:
+                continue
+            name = cast("str", task)
+            if name in self._slot_of:
+                self._mistake(where, f"task {name!r} already stands in slot {self._slot_of[name]!r}")
+            self._slot_of.setdefault(name, slot)
+            tasks.append(name)
+        return tuple(tasks)
+
+    def _mapping(
+        self, value: object, path: str, known: Collection[str] | None
+    ) -> Mapping[str, object] | None:
+        if not isinstance(value, dict):
+            self._mistake(path, "missing" if value is None else f"must be a mapping, not {str(value)[:60]!r}")
+            return None
+        mapping = {str(key): each for key, each in cast("dict[object, object]", value).items()}
+        for key in mapping if known is not None else ():
+            if known is not None and key not in known:
+                self._mistake(f"{path}.{key}" if path else key, f"unknown key (known: {', '.join(known)})")
+        return mapping
+
+    def _one_of(self, value: object, known: Collection[str], path: str, *, what: str = "value") -> str | None:
+        if isinstance(value, str) and value in known:
+            return value
+        names = ", ".join(known) or "none"
+        self._mistake(
+            path,
+            f"missing (known: {names})" if value is None else f"unknown {what} {value!r} (known: {names})",
+        )
+        return None
+
+    def _day(self, value: object, path: str) -> date:
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self._mistake(
+                path, f"bad day {value!r} (write YYYY-MM-DD)" if value else "missing (write YYYY-MM-DD)"
+            )
+            return date(1970, 1, 1)
+
+    def _time(self, value: object, path: str) -> time:
+        if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+            return time.fromisoformat(value)
+        form = "(write HH:MM in UTC, 00:00 to 23:59)"
+        self._mistake(path, f"missing {form}" if value is None else f"bad time {value!r} {form}")
+        return time(0, 0)
+
+    def _refuse_duplicates(self, node: yaml.Node | None, path: str) -> None:
+        """YAML keeps the last of two equal keys without a word, and with it one of two slots."""
+        if not isinstance(node, yaml.MappingNode):
+            return
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            where = f"{path}.{name}" if path else name
+            if name in seen:
+                self._mistake(where, "stands here twice")
+            seen.add(name)
+            self._refuse_duplicates(value, where)
+
+    def _mistake(self, path: str, sentence: str) -> None:
+        self.mistakes.append(f"{self.source}: {path}: {sentence}" if path else f"{self.source}: {sentence}")
