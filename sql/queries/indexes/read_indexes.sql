@@ -1,0 +1,107 @@
+-- One row an index of the database's own tables: no system schema, no temporary table, no TOAST.
+-- Sizes take a share lock for a moment; a relation that somebody locks exclusively is not waited for: its size is then
+-- what the last VACUUM or ANALYZE noted. Columns of newer versions are read through to_jsonb.
+with locked as materialized (
+    select distinct relation
+    from pg_locks
+    where locktype = 'relation'
+        and mode = 'AccessExclusiveLock'
+        and database = (select oid from pg_database where datname = current_database())
+),
+block as materialized (
+    select current_setting('block_size')::bigint as bytes
+),
+tables as materialized (
+    select
+        c.oid,
+        n.nspname,
+        c.relname,
+        nullif(c.reltuples, -1) as tuples,
+        case
+            when c.relkind = 'p' then 0
+            when l.relation is null then pg_table_size(c.oid)
+            else c.relpages * (select bytes from block)
+        end as bytes,
+        pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
+            as writes,
+        pg_stat_get_numscans(c.oid) as sequential_scans
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    left join locked as l on l.relation = c.oid
+    where c.relhasindex
+        and c.relkind in ('r', 'm', 'p')
+        and c.relpersistence <> 't'
+        and n.nspname not like 'pg\_%%'
+        and n.nspname <> 'information_schema'
+),
+owning as materialized (
+    select
+        conindid,
+        min(conname) filter (where contype in ('p', 'u', 'x')) as constraint_name,
+        bool_or(contype = 'f') as referenced
+    from pg_constraint
+    where conindid <> 0
+    group by conindid
+)
+select
+    i.indexrelid as oid,
+    t.nspname as schema,
+    t.relname as "table",
+    t.oid as table_oid,
+    c.relname as name,
+    a.amname as access_method,
+    pg_get_indexdef(i.indexrelid) as definition,
+    case
+        when c.relkind = 'I' then 0
+        when li.relation is null and lt.relation is null then pg_relation_size(i.indexrelid)
+        else c.relpages * (select bytes from block)
+    end as size_bytes,
+    nullif(c.reltuples, -1) as tuples,
+    coalesce(pg_relation_filenode(i.indexrelid), 0) as relfilenode,
+    c.reloptions as options,
+    case when i.indpred is not null then pg_get_expr(i.indpred, i.indrelid, true) end as predicate,
+    i.indisunique as is_unique,
+    i.indisprimary as is_primary,
+    i.indisexclusion as is_exclusion,
+    i.indimmediate as is_immediate,
+    coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) as nulls_not_distinct,
+    i.indisvalid as is_valid,
+    i.indisready as is_ready,
+    i.indisclustered as is_clustered,
+    i.indisreplident as is_replica_identity,
+    c.relkind = 'I' as is_partitioned,
+    parent.inhparent as parent_oid,
+    o.constraint_name as "constraint",
+    coalesce(o.referenced, false) as referenced_by_foreign_key,
+    (
+        -- Deletes and key updates in the referenced table look the referencing rows up by the foreign key's columns.
+        select min(f.conname)
+        from pg_constraint as f
+        where f.contype = 'f'
+            and f.conrelid = i.indrelid
+            and i.indpred is null
+            and cardinality(f.conkey) <= i.indnkeyatts
+            and f.conkey @> (i.indkey::int2[])[0:cardinality(f.conkey) - 1]
+            and f.conkey <@ (i.indkey::int2[])[0:cardinality(f.conkey) - 1]
+    ) as supports_foreign_key,
+    t.tuples as table_tuples,
+    t.bytes as table_bytes,
+    t.writes as table_writes,
+    t.sequential_scans + coalesce(sum(s.idx_scan) over (partition by i.indrelid), 0)::bigint as table_scans,
+    coalesce(s.idx_scan, 0) as scans,
+    coalesce(s.idx_tup_read, 0) as tuples_read,
+    coalesce(s.idx_tup_fetch, 0) as tuples_fetched,
+    coalesce(io.idx_blks_hit, 0) as blocks_hit,
+    coalesce(io.idx_blks_read, 0) as blocks_read,
+    (to_jsonb(s) ->> 'last_idx_scan')::timestamptz as last_scan_at
+from tables as t
+join pg_index as i on i.indrelid = t.oid
+join pg_class as c on c.oid = i.indexrelid
+join pg_am as a on a.oid = c.relam
+left join locked as li on li.relation = i.indexrelid
+left join locked as lt on lt.relation = t.oid
+left join pg_inherits as parent on parent.inhrelid = i.indexrelid
+left join owning as o on o.conindid = i.indexrelid
+left join pg_stat_all_indexes as s on s.indexrelid = i.indexrelid
+left join pg_statio_all_indexes as io on io.indexrelid = i.indexrelid
+order by t.nspname, t.relname, c.relname
