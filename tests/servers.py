@@ -1,0 +1,84 @@
+"""Real PostgreSQL servers for the tests, in throw-away homes that end with the tests, however these end."""
+
+import os
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from herald_pipelines.resources.embedded import EmbeddedServer
+
+PG15_BINARIES = Path("/usr/lib/postgresql/15/bin")
+
+# Reads its standard input until the tests' end closes it, also when they are killed. Then it ends the server of
+# the home and removes everything. A shell, because it must not depend on what is being tested.
+REAPER = """
+cat >/dev/null
+data=$(cat "$1/postgres/location" 2>/dev/null || echo "$1/postgres/data")
+if pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) && [ "$(readlink "/proc/$pid/cwd")" = "$data" ]; then
+  kill -QUIT "$pid"
+  while [ "$(readlink "/proc/$pid/cwd")" = "$data" ]; do sleep 0.05; done
+fi
+case "$data" in "$1"/*) ;; /var/lib/herald/homes/*) rm -rf "$(dirname "$data")" ;; esac
+rm -rf "$1"
+"""
+
+
+class TestServer:
+    """A running server with as many fresh databases as tests want."""
+
+    __test__ = False
+
+    def __init__(self, embedded: EmbeddedServer) -> None:
+        self.embedded = embedded
+        self.major = embedded.major
+
+    def url(self, database: str) -> str:
+        """Return the superuser's URL of a database."""
+        return self.embedded.url(database)
+
+    def create_database(self) -> str:
+        """Create an empty database and return its URL."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self.embedded.create_database(name)
+        return self.url(name)
+
+
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    """Yield an empty HERALD_HOME; at the end its server is stopped and everything is removed."""
+    home = Path(tempfile.mkdtemp(prefix="herald-test-")).resolve()
+    home.chmod(0o711)  # as root, the server's system user passes through
+    reaper = subprocess.Popen(
+        ["/bin/sh", "-c", REAPER, "reaper", str(home)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+    )
+    try:
+        yield home
+    finally:
+        assert reaper.stdin is not None
+        reaper.stdin.close()
+        reaper.wait(timeout=60)
+
+
+@contextmanager
+def running_server(binaries: Path | None = None) -> Iterator[TestServer]:
+    """Yield a server in a home of its own; its data is not safe, and it is fast."""
+    with temporary_home() as home:
+        embedded = EmbeddedServer(home, binaries=binaries, durable=False)
+        embedded.ensure_started()
+        yield TestServer(embedded)
+
+
+def has_pg15() -> bool:
+    """Return whether Debian's PostgreSQL 15 server is installed."""
+    return (PG15_BINARIES / "initdb").is_file()
+
+
+def may_miss_pg15() -> bool:
+    """Return whether its tests may be left out: an ordinary user cannot install it, and this is not CI."""
+    return not has_pg15() and os.environ.get("CI") != "true" and os.geteuid() != 0
