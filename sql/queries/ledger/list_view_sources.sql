@@ -1,0 +1,1 @@
+select view_name, source_md5 from herald.view_source
