@@ -1,0 +1,382 @@
+"""What herald.yaml may say: frozen models with defaults and units. docs/settings.md is the same for people.
+
+Every model refuses unknown keys; an empty value (`guards:`) counts as a key that is not there. Numbers are
+strict: `"60"` and `true` are none. A value that may hold a secret is never part of an error's text.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from herald_pipelines.errors import UsageError, unknown_value
+from herald_pipelines.values import Capability, Mode
+
+OPS = "ops"
+"""Name of the ops database; reserved."""
+SAMPLE = "platform"
+"""Name of the sample platform, the one target database where nothing is configured."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret"})
+# server settings are 32-bit milliseconds, and 0 would mean "no timeout"
+_SHORTEST_TIMEOUT_SECONDS, _LONGEST_TIMEOUT_SECONDS = 0.001, 2_147_483
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name is a lower-case letter, then letters, digits and _, at most 63 in all")
+    return name
+
+
+def _check_database_name(name: str) -> str:
+    if name == OPS:
+        raise ValueError("the name is reserved for our own database; its settings are under the key ops")
+    return _check_name(name)
+
+
+def _check_date(value: object) -> object:
+    if isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value)):
+        return value
+    raise ValueError("must be a date such as 2026-11-24")
+
+
+def check_url(url: str) -> str:
+    """Return a database url that may stand in a file: postgresql://, names a database, holds no password.
+
+    Raises:
+        ValueError: it may not; the text never repeats the url, which may hold a password.
+    """
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("is not a url such as postgresql://role@host:5432/database")
+    # A password may hold : / ? # or @, where parsers disagree on what is what: no colon may come before an @.
+    if re.search(r"//.*:.*@", url, re.DOTALL):
+        raise ValueError("password in the url; use {env: NAME} or {file: PATH}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        parameters = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        raise ValueError("is not a url such as postgresql://role@host:5432/database") from None
+    if _SECRET_PARAMETERS & {name.lower() for name, _ in parameters}:
+        raise ValueError("password in the url; use {env: NAME} or {file: PATH}")
+    if not parts.path.strip("/"):
+        raise ValueError("names no database: write postgresql://role@host:5432/database")
+    return url
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+DatabaseName = Annotated[str, AfterValidator(_check_database_name)]
+Day = Annotated[date, BeforeValidator(_check_date)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+CountFromOne = Annotated[int, Field(strict=True, ge=1)]
+Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Budget = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Timeout = Annotated[float, Field(strict=True, ge=_SHORTEST_TIMEOUT_SECONDS, le=_LONGEST_TIMEOUT_SECONDS)]
+Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Switch = Annotated[bool, Field(strict=True)]
+
+
+class Model(BaseModel):
+    """Frozen; unknown keys are refused; an empty value counts as a key that is not there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, data: object) -> object:
+        if data is None:
+            return {}
+        if not isinstance(data, dict):
+            return data
+        given = cast("dict[Any, Any]", data)
+        return {
+            key: value for key, value in given.items() if value is not None or key not in cls.model_fields
+        }
+
+
+class SecretRef(Model):
+    """Where a secret is, never the secret: exactly one of `env` and `file`."""
+
+    env: str | None = None
+    """Name of an environment variable."""
+    file: Path | None = None
+    """A file whose text it is; a relative path starts at the folder of herald.yaml."""
+
+    @field_validator("env")
+    @classmethod
+    def _check_env(cls, name: str) -> str:
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError("is not the name of an environment variable (letters, digits and _)")
+        return name
+
+    @field_validator("file")
+    @classmethod
+    def _check_file(cls, path: Path, info: ValidationInfo) -> Path:
+        if ":/" in str(path):
+            raise ValueError("is not the path of a file")
+        return from_folder(path, info)
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "SecretRef":
+        if (self.env is None) == (self.file is None):
+            raise ValueError("a secret has exactly one of the keys env and file")
+        return self
+
+    def __str__(self) -> str:
+        return f"{{env: {self.env}}}" if self.env is not None else f"{{file: {self.file}}}"
+
+
+def from_folder(path: Path, info: ValidationInfo) -> Path:
+    """Return a path of the file as an absolute one: a relative path starts at the folder of herald.yaml."""
+    folder = cast("Mapping[str, Path]", info.context or {}).get("folder")
+    return folder / path if folder else path
+
+
+def _kind_of_value(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<url>"
+    return "<SecretRef>" if isinstance(value, (dict, SecretRef)) else None
+
+
+def _kind_of_url(value: object) -> str | None:
+    if isinstance(value, dict):
+        keys = set(cast("dict[Any, Any]", value))
+        return "<SecretRef>" if keys & {"env", "file"} and not keys & set(Capability) else "<CapabilityUrls>"
+    return "<CapabilityUrls>" if isinstance(value, CapabilityUrls) else _kind_of_value(value)
+
+
+_PlainUrl = Annotated[str, AfterValidator(check_url), Tag("<url>")]
+_Secret = Annotated[SecretRef, Tag("<SecretRef>")]
+Value = Annotated[_PlainUrl | _Secret, Discriminator(_kind_of_value)]
+"""A url without a password, or a reference to a secret that is a whole url."""
+
+
+class CapabilityUrls(Model):
+    """One url for each thing that a connection is for, so that each may have a role with the least rights."""
+
+    observe: Value | None = None
+    """Reading sessions; falls back on `maintain`, since the session is read-only anyway."""
+    maintain: Value | None = None
+    """Sessions that rebuild, vacuum, detach and drop."""
+    backup: Value | None = None
+    """Dumps."""
+    restore: Value | None = None
+    """Restores, which create and rename databases."""
+
+
+Url = Annotated[
+    _PlainUrl | _Secret | Annotated[CapabilityUrls, Tag("<CapabilityUrls>")], Discriminator(_kind_of_url)
+]
+
+
+class Guards(Model):
+    """When a database is too busy for maintenance, and how long to wait for it."""
+
+    max_active_sessions: Count = 50
+    """Client backends that are not idle, ours left out."""
+    max_replication_lag_seconds: Seconds = 60.0
+    max_transaction_seconds: Seconds = 300.0
+    """Age of the oldest open transaction of a client."""
+    wait_seconds: Seconds = 600.0
+    """How long a task waits for a busy database before it gives up and is refused."""
+
+
+class TaskSettings(Model):
+    """What one task does differently on one database."""
+
+    mode: Mode | None = None
+    """The database's, when not given."""
+    enabled: Switch = True
+    budget_seconds: Budget | None = None
+    """The database's, when not given."""
+
+
+class IndexSettings(Model):
+    """Thresholds of index maintenance."""
+
+    bloat_threshold: Share = 0.20
+    """Share of an index that is waste, from which on it is rebuilt (the seed's 20 %)."""
+    min_size_bytes: Count = 1024 * 1024
+    """Smaller indexes are never called bloated: a rebuild would not be worth its lock."""
+    usage_window_days: CountFromOne = 30
+    """Days without a scan before an index is called unused. A business cycle that is longer needs more."""
+    inefficient_hit_ratio: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.50
+    """Share of block reads found in shared_buffers; below it an index is inefficient (the seed's 50 %)."""
+    inefficient_min_blocks: Count = 1000
+    """Blocks read before that share is judged at all (the seed's 1000)."""
+    free_disk_factor: Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)] = 2.0
+    """Free disk that a rebuild needs, in sizes of the index: one for the new index, one for its WAL."""
+
+
+class CatchUpSettings(Model):
+    """How missed maintenance windows are made up for."""
+
+    look_back_days: CountFromOne = 35
+    """Older windows are left missed; 35 holds every first Sunday."""
+    grace_seconds: Seconds = 600.0
+    """How long after its opening a window may still be started by its schedule before it counts as missed."""
+    max_requests_per_tick: CountFromOne = 10
+    max_attempts: CountFromOne = 3
+    """Failed attempts at a window before it is left to people."""
+    backoff_seconds: Seconds = 300.0
+    """Wait after a failed attempt; doubles with each."""
+
+
+class DatabaseSettings(Model):
+    """One target database."""
+
+    url: Url | None
+    """None: the database of that name in the embedded server; a file cannot say so."""
+    replicas: Mapping[Name, Value] = Field(default_factory=dict[str, str | SecretRef])
+    """Standbys, by name: where an index counts as used as well."""
+    since: Day | None = None
+    """No window before that day (UTC) is missed; when not given, the day the database was first seen."""
+    mode: Mode = Mode.OBSERVE
+    tasks: Mapping[Name, TaskSettings] = Field(default_factory=dict[str, TaskSettings])
+    guards: Guards = Guards()
+    budget_seconds: Budget = 3600.0
+    """How long one task may begin new work in one window."""
+    statement_timeout_seconds: Timeout = 60.0
+    lock_timeout_seconds: Timeout = 2.0
+    indexes: IndexSettings | None = None
+    """What differs from the `indexes` of the top level; keys that are not given are taken from there."""
+
+    def task(self, name: str) -> TaskSettings:
+        """Return what is said about a task; nothing, when it is not named."""
+        return self.tasks.get(name, TaskSettings())
+
+    def url_for(self, capability: Capability, name: str) -> "str | SecretRef | None":
+        """Return the url for a capability; None means the embedded server.
+
+        Args:
+            capability: what the connection is for. `observe` falls back on `maintain`.
+            name: the database's name, for the error.
+
+        Raises:
+            UsageError: no url is given for that capability.
+        """
+        if not isinstance(self.url, CapabilityUrls):
+            return self.url
+        url: str | SecretRef | None = getattr(self.url, capability.value)
+        if url is None and capability is Capability.OBSERVE:
+            url = self.url.maintain
+        if url is None:
+            where = OPS if name == OPS else f"databases.{name}"
+            raise UsageError(
+                f"database {name!r} has no url for {capability.value}",
+                hint=f"add {where}.url.{capability.value}",
+            )
+        return url
+
+    @model_validator(mode="after")
+    def _check_apply(self) -> "DatabaseSettings":
+        modes = {self.mode, *(task.mode for task in self.tasks.values() if task.enabled)}
+        if Mode.APPLY in modes and isinstance(self.url, CapabilityUrls) and self.url.maintain is None:
+            raise ValueError("mode apply needs url.maintain")
+        return self
+
+
+class OpsSettings(DatabaseSettings):
+    """The database of our own tables; maintained as a target too, and ours to change."""
+
+    url: Url | None = None
+    mode: Mode = Mode.APPLY
+
+
+class Settings(Model):
+    """Everything that herald.yaml says, with defaults for what it does not say."""
+
+    version: Literal[1] = 1
+    ops: OpsSettings = OpsSettings()
+    databases: Mapping[DatabaseName, DatabaseSettings] = Field(default_factory=dict[str, DatabaseSettings])
+    calendar: Path | None = None
+    """A calendar in place of the shipped one; a relative path starts at the folder of herald.yaml."""
+    catch_up: CatchUpSettings = CatchUpSettings()
+    indexes: IndexSettings = IndexSettings()
+    home: Path = Path(".herald")
+    """Where we keep our own files. Not a key of the file: HERALD_HOME, else .herald in the current folder."""
+    source: Path | None = None
+    """The file that was read; None: the defaults. Not a key of the file."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the ops database lives in the embedded server."""
+        return self.ops.url is None
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all databases we maintain: the targets in the file's order, then ops."""
+        return (*self.databases, OPS)
+
+    def database(self, name: str) -> DatabaseSettings:
+        """Return the settings of a database; `ops` is one.
+
+        Raises:
+            UsageError: no database has that name.
+        """
+        if name == OPS:
+            return self.ops
+        if name not in self.databases:
+            raise unknown_value("database", name, self.names())
+        return self.databases[name]
+
+    def mode_of(self, database: str, task: str) -> Mode:
+        """Return whether a task may change a database."""
+        target = self.database(database)
+        return target.task(task).mode or target.mode
+
+    def budget_of(self, database: str, task: str) -> float:
+        """Return how long a task may begin new work on a database in one window, in seconds."""
+        target = self.database(database)
+        return target.task(task).budget_seconds or target.budget_seconds
+
+    def is_enabled(self, database: str, task: str) -> bool:
+        """Return whether a task runs on a database at all."""
+        return self.database(database).task(task).enabled
+
+    def indexes_of(self, database: str) -> IndexSettings:
+        """Return the index thresholds of a database: the common ones, overridden by its own."""
+        own = self.database(database).indexes
+        if own is None:
+            return self.indexes
+        return self.indexes.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    @field_validator("calendar")
+    @classmethod
+    def _check_calendar(cls, path: Path, info: ValidationInfo) -> Path:
+        absolute = from_folder(path, info)
+        if not absolute.is_file():
+            raise ValueError(f"no such file: {absolute}")
+        return absolute
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_sample(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        given = cast("dict[str, Any]", data)
+        ops = given.get("ops")
+        ops_url = (
+            cast("dict[str, Any]", ops).get("url") if isinstance(ops, dict) else getattr(ops, "url", None)
+        )
+        if given.get("databases") or ops_url is not None:
+            return given
+        # model_construct: no file may leave the url out, so validation would refuse it
+        return given | {"databases": {SAMPLE: DatabaseSettings.model_construct(url=None, mode=Mode.APPLY)}}
