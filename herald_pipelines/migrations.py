@@ -73,12 +73,17 @@ def migrate(ops: Postgres) -> MigrationReport:
         session.execute(
             "select pg_advisory_xact_lock(%(space)s::int, %(key)s::int)",
             {"space": LOCK_NAMESPACE, "key": lock_key(session.database, "migrate")},
-        ) session.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'") _become_owner(session)
-        revisions = RevisionMap(partial(read_migrations, sql_root() / "migrations", session)) current,
-        missing = _compare(connection, revisions, session.database) steps = [RevisionStep(revisions, script,
-        is_upgrade=True) for script in missing] options: dict[str, Any] = {**VERSION_TABLE, "fn": lambda *_:
-        steps}  # pyright: ignore[reportUnknownLambdaType] context = MigrationContext.configure(connection,
-        opts=options) context.run_migrations() _replace_views(session)
+        )
+        session.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+        _become_owner(session)
+        revisions = RevisionMap(partial(read_migrations, sql_root() / "migrations", session))
+        current, missing = _compare(connection, revisions, session.database)
+
+        def steps(_heads: object, _context: object) -> list[RevisionStep]:
+            return [RevisionStep(revisions, script, is_upgrade=True) for script in missing]
+
+        MigrationContext.configure(connection, opts={**VERSION_TABLE, "fn": steps}).run_migrations()
+        _replace_views(session)
     return MigrationReport(
         from_revision=current,
         to_revision=missing[-1].revision if missing else current,
