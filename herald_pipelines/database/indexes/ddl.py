@@ -1,0 +1,52 @@
+"""Pure: the statements that drop, make again and rebuild an index. Not here: deciding on them."""
+
+import re
+
+from herald_pipelines.database.indexes.facts import IndexFacts
+from herald_pipelines.resources.queries import quote_identifier
+
+# What pg_get_indexdef begins with; a quoted name may hold anything, doubled quotes included.
+_CREATE = re.compile(r'CREATE (?P<unique>UNIQUE )?INDEX (?P<name>"(?:[^"]|"")+"|[^\s"]+) ON (?P<only>ONLY )?')
+
+# What REINDEX CONCURRENTLY calls its second index while it builds (ccnew) and its first once they are
+# swapped (ccold).
+_LEFTOVER = re.compile(r"_cc(new|old)[0-9]*$")
+
+
+def is_leftover_name(name: str) -> bool:
+    """Whether an index is named as an interrupted REINDEX CONCURRENTLY leaves one.
+
+    The suffix is whole however long the name was: PostgreSQL cuts the part before it at 63 bytes in all.
+
+    >>> [is_leftover_name(each) for each in ("a_ccnew", "a_ccold2", "a_ccnew_x", "accession")]
+    [True, True, False, False]
+    """
+    return _LEFTOVER.search(name) is not None
+
+
+def drop_statement(index: IndexFacts) -> str:
+    """Return the DDL that drops an index; a partitioned one cannot be dropped concurrently."""
+    concurrently = "" if index.is_partitioned else "CONCURRENTLY "
+    return f"DROP INDEX {concurrently}{quote_identifier(index.schema, index.name)}"
+
+
+def create_statement(index: IndexFacts) -> str:
+    """Return the DDL that makes a dropped index again: on a partitioned table, with all its partitions.
+
+    It does not restore a tablespace, a comment or a statistics target, which pg_get_indexdef does not tell.
+
+    Raises:
+        ValueError: the definition is not one of pg_get_indexdef.
+    """
+    head = _CREATE.match(index.definition)
+    if head is None:
+        raise ValueError(f"not an index definition: {index.definition!r}")
+    concurrently = "" if index.is_partitioned else "CONCURRENTLY "
+    rest = index.definition[head.end() :]
+    return f"CREATE {head['unique'] or ''}INDEX {concurrently}{head['name']} ON {rest}"
+
+
+def reindex_statement(index: IndexFacts) -> str:
+    """Return the DDL that rebuilds an index; PostgreSQL cannot rebuild exclusion constraints concurrently."""
+    concurrently = "" if index.is_exclusion else "CONCURRENTLY "
+    return f"REINDEX INDEX {concurrently}{quote_identifier(index.schema, index.name)}"
