@@ -10,6 +10,7 @@ alter default privileges for role herald_owner in schema herald
 -- Created before the default privileges were set.
 grant select on herald.schema_version to herald_writer, herald_analyst;
 comment on table herald.schema_version is 'The newest migration that was applied to this database.';
+comment on column herald.schema_version.version_num is 'Its number: 0002.';
 
 
 create table herald.view_source (
@@ -18,6 +19,9 @@ create table herald.view_source (
     applied_at timestamptz not null default clock_timestamp()
 );
 comment on table herald.view_source is 'Which text each view was made from, so that an upgrade replaces only what changed.';
+comment on column herald.view_source.view_name is 'Name of the view.';
+comment on column herald.view_source.source_md5 is 'MD5 of the file in sql/views.';
+comment on column herald.view_source.applied_at is 'When it was run, by this database''s clock.';
 revoke insert, update, delete on herald.view_source from herald_writer;
 
 
@@ -67,6 +71,7 @@ create table herald.maintenance_log (
 );
 comment on table herald.maintenance_log is
     'The ledger: one row written before each action on each object and closed after it. A row without an object is the task''s own row for the window. A closed row cannot be changed.';
+comment on column herald.maintenance_log.id is 'Grows with every row that is opened.';
 comment on column herald.maintenance_log.database is 'Name of the target database in the settings.';
 comment on column herald.maintenance_log.system_identifier is 'Which cluster it was: pg_control_system().';
 comment on column herald.maintenance_log.database_oid is 'Which database of that cluster it was.';
@@ -126,6 +131,7 @@ create table herald.check_result (
     constraint check_result_severity_known check (severity in ('WARN', 'ERROR'))
 );
 comment on table herald.check_result is 'Every verdict of an asset check. Rows are only added.';
+comment on column herald.check_result.id is 'Grows with every verdict.';
 comment on column herald.check_result.database is 'Name of the target database in the settings.';
 comment on column herald.check_result.system_identifier is 'Which cluster it was: pg_control_system().';
 comment on column herald.check_result.database_oid is 'Which database of that cluster it was.';

@@ -25,3 +25,17 @@ select g.database,
               and l.outcome = 'done'
        ) g;
 comment on view herald.rebuild_gains is 'What each rebuild promised to give back and what it gave.';
+comment on column herald.rebuild_gains.database is 'Name of the target database in the settings.';
+comment on column herald.rebuild_gains.index_name is 'Qualified name of the index.';
+comment on column herald.rebuild_gains.index_oid is 'pg_class.oid of the index; kept by a rebuild.';
+comment on column herald.rebuild_gains.window_key is 'Window of the calendar: 2026-11-24, or 2026-11-24T02:30 for slots finer than a day (UTC).';
+comment on column herald.rebuild_gains.bloat_method is 'How the bloat was found; the methods differ in their error.';
+comment on column herald.rebuild_gains.size_before_bytes is 'pg_relation_size before the rebuild.';
+comment on column herald.rebuild_gains.size_after_bytes is 'pg_relation_size after it.';
+comment on column herald.rebuild_gains.promised_bytes is 'Bytes that the analysis expected to reclaim.';
+comment on column herald.rebuild_gains.achieved_bytes is 'Bytes that were reclaimed.';
+comment on column herald.rebuild_gains.promised_ratio is 'promised_bytes as a share of the size before.';
+comment on column herald.rebuild_gains.achieved_ratio is 'achieved_bytes as a share of the size before.';
+comment on column herald.rebuild_gains.seconds is 'How long it took.';
+comment on column herald.rebuild_gains.run_id is 'The run that wrote the row.';
+comment on column herald.rebuild_gains.finished_at is 'When it ended; null exactly while it runs.';
