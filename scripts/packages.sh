@@ -32,3 +32,10 @@ _apt_get() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$action" --yes \
         $([ "$action" = install ] && echo --no-install-recommends) "$@" </dev/null >/dev/null 2>&1
 }
+
+# Encrypted backups are made with gpg; nothing else needs it, so where it cannot be had only CI stops.
+need_gpg() {
+    if command -v gpg >/dev/null || install_packages gnupg; then return; fi
+    [ "${CI:-}" != true ] || fail "gpg is missing and could not be installed"
+    say "note: gpg is missing and this user may not install it; backups need it (as root: apt-get install gnupg)"
+}
