@@ -1,0 +1,1 @@
+select count(*) as events from public.match_events where payload @> %(payload)s::jsonb

@@ -1,0 +1,1 @@
+select id, puuid, email, game_name, region from public.users where id = %(user_id)s
