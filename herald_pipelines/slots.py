@@ -81,6 +81,14 @@ class Slot:
         return f"{self.at.minute} {self.at.hour} * * {days}"
 
     @property
+    def partition_cron(self) -> str:
+        """The cron string of the time that a window stands for: whole days, whatever the time of its opening.
+
+        So a week reads exactly the seven days before it, and not also one that began before and ended in it.
+        """
+        return self.cron if self.cadence is Cadence.MINUTES else f"0 0 {self.cron.split(maxsplit=2)[2]}"
+
+    @property
     def rhythm(self) -> str:
         """When windows open, in words: "sunday at 01:00 UTC"."""
         at = f"at {self.at:%H:%M} UTC"
@@ -122,15 +130,20 @@ def next_opening(slot: Slot, after: datetime) -> datetime:
     return opening + timedelta(days=7 if slot.cadence is Cadence.WEEKLY else 1)
 
 
-def windows_opened(slot: Slot, since: datetime, until: datetime) -> tuple[str, ...]:
-    """Return the keys of the windows with since <= opening <= until, oldest first; none before the start."""
+def openings(slot: Slot, since: datetime, until: datetime) -> tuple[datetime, ...]:
+    """Return the moments with since <= opening <= until, oldest first; none before the slot's start."""
     first_day = datetime.combine(slot.start, time(0, 0), tzinfo=UTC)
     opening = next_opening(slot, max(since, first_day) - timedelta(microseconds=1))
-    keys: list[str] = []
+    found: list[datetime] = []
     while opening <= until:
-        keys.append(window_key(slot, opening))
+        found.append(opening)
         opening = next_opening(slot, opening)
-    return tuple(keys)
+    return tuple(found)
+
+
+def windows_opened(slot: Slot, since: datetime, until: datetime) -> tuple[str, ...]:
+    """Return the keys of the windows with since <= opening <= until, oldest first; none before the start."""
+    return tuple(window_key(slot, opening) for opening in openings(slot, since, until))
 
 
 def opens_at(slot: Slot, key: str) -> datetime:
