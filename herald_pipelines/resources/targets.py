@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from herald_pipelines.errors import UsageError
 from herald_pipelines.resources.postgres import Postgres
-from herald_pipelines.settings import OPS, DatabaseSettings, SecretRef, Settings, resolve_secret
+from herald_pipelines.settings import OPS, DatabaseSettings, Settings, resolve_url
 from herald_pipelines.values import Capability
 
 EMBEDDED_OPS_DATABASE = "herald"
@@ -39,7 +38,7 @@ class Targets:
         """
         target = self.settings.database(name)
         return {
-            replica: self._reach(f"{name}/{replica}", target, self._resolve(url, f"{name}/{replica}"), task)
+            replica: self._reach(f"{name}/{replica}", target, resolve_url(url, self.environ), task)
             for replica, url in target.replicas.items()
         }
 
@@ -58,7 +57,7 @@ class Targets:
         if value is None:
             url = self.embedded_url(EMBEDDED_OPS_DATABASE if name == OPS else name)
         else:
-            url = self._resolve(value, name)
+            url = resolve_url(value, self.environ)
         return self._reach(name, target, url, task, read_only=read_only)
 
     def _reach(
@@ -72,12 +71,3 @@ class Targets:
             lock_timeout_seconds=target.lock_timeout_seconds,
             read_only=read_only,
         )
-
-    def _resolve(self, value: str | SecretRef, name: str) -> str:
-        url = resolve_secret(value, self.environ)
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise UsageError(
-                f"what {value} holds for database {name!r} is not a url",
-                hint="write postgresql://role:password@host:5432/database into it",
-            )
-        return url

@@ -1,27 +1,30 @@
-"""Settings: one herald.yaml as frozen models, secrets by reference. Not here: opening what they name.
+"""Settings: one herald.yaml as frozen models, secrets by reference.
 
-models.py    what may be said, with defaults and units
-document.py  YAML text to data, with the line of every key
-mistakes.py  pydantic's errors as sentences for people
-loading.py   finding the file, loading it, `herald config check`
-secrets.py   secrets, resolved when they are used and not before
+    models.py     what may be said, with defaults and units
+    fields.py     what the models are made of: the strict base, names, numbers with their limits
+    urls.py       database urls and references to secrets
+    document.py   YAML text as data, with the line of every key
+    mistakes.py   pydantic's errors as sentences for people
+    loading.py    finding the file, loading it, `herald config check`
+    secrets.py    secrets, resolved when they are used and not before
+
+Not here: opening what the settings name.
 """
 
+from herald_pipelines.settings.fields import OPS
 from herald_pipelines.settings.loading import check_config, describe, load_settings
 from herald_pipelines.settings.models import (
-    OPS,
     SAMPLE,
-    CapabilityUrls,
     CatchUpSettings,
     DatabaseSettings,
     Guards,
     IndexSettings,
     OpsSettings,
-    SecretRef,
     Settings,
     TaskSettings,
 )
-from herald_pipelines.settings.secrets import resolve_secret
+from herald_pipelines.settings.secrets import resolve_secret, resolve_url
+from herald_pipelines.settings.urls import CapabilityUrls, SecretRef
 
 __all__ = [
     "OPS",
@@ -39,4 +42,5 @@ __all__ = [
     "describe",
     "load_settings",
     "resolve_secret",
+    "resolve_url",
 ]

@@ -60,22 +60,24 @@ def parse_document(text: str, name: str) -> Document:
         UsageError: it is not one YAML document with a mapping; the error never repeats values of the file.
     """
     problem = ""
+    lines: dict[KeyPath, int] = {}
+    duplicates: list[KeyPath] = []
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
+        if root is not None:
+            # before the data is made, which resolves merge keys within the nodes
+            _walk(root, (), lines, duplicates, set())
         data = loader.construct_document(root) if root is not None else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     except yaml.YAMLError as error:
         problem = _explain(error, name)
     except (ValueError, RecursionError):
         problem = f"{name}: is not YAML that can be read"
     else:
-        if root is None or data is None:
+        if data is None:
             raise UsageError(f"{name}: is empty", hint="write at least `version: 1`")
         if not isinstance(data, dict):
             raise UsageError(f"{name}:1: must be a mapping of keys, such as `version: 1`")
-        lines: dict[KeyPath, int] = {}
-        duplicates: list[KeyPath] = []
-        _walk(root, (), lines, duplicates, set())
         return Document(cast("dict[str, Any]", data), lines, tuple(duplicates))
     # Raised out here, so that the parser's error, which quotes the file, is not carried along as the context.
     raise UsageError(problem)
@@ -102,6 +104,10 @@ def _walk(
             _walk(value, (*path, str(position)), lines, duplicates, seen)
 
 
+def _is_syntax(quoted: str) -> bool:
+    return len(quoted) <= 3 or quoted.startswith("'<")  # noqa: PLR2004 - quotes and one character
+
+
 def _explain(error: yaml.YAMLError, name: str) -> str:
     """Return a sentence that says where the text is wrong, without quoting it: a secret may stand there."""
     if not isinstance(error, yaml.MarkedYAMLError):
@@ -115,8 +121,11 @@ def _explain(error: yaml.YAMLError, name: str) -> str:
         problem = "an alias (*name) without its anchor; quote a value that begins with *"
     elif isinstance(error, ConstructorError) and "key" in problem:
         problem = "a key must be plain text"
+    elif isinstance(error, ConstructorError) and "merging" in problem:
+        problem = "<< takes a mapping"
     elif isinstance(error, ConstructorError):
         problem = "a tag (!name) is not allowed; quote a value that begins with !"
     else:
-        problem = re.sub(r"'[^'<]{2,}'", "...", problem)
+        # one character and the names of tokens ('<stream end>') tell; anything longer is the file's
+        problem = re.sub(r"'[^']*'", lambda found: found[0] if _is_syntax(found[0]) else "...", problem)
     return f"{where}: not valid YAML: {problem}"

@@ -17,8 +17,9 @@ from herald_pipelines.settings.mistakes import (
     translate,
     unknown_key,
 )
-from herald_pipelines.settings.models import CapabilityUrls, SecretRef, Settings
-from herald_pipelines.settings.secrets import resolve_secret
+from herald_pipelines.settings.models import Settings
+from herald_pipelines.settings.secrets import resolve_url
+from herald_pipelines.settings.urls import CapabilityUrls, SecretRef
 
 DEFAULT_FILE = "herald.yaml"
 DEFAULT_HOME = ".herald"
@@ -39,10 +40,11 @@ def load_settings(environ: Mapping[str, str], cwd: Path, *, tasks: Collection[st
         UsageError: the file cannot be read, or holds mistakes: each is one line of the text.
     """
     home = (cwd / (environ.get("HERALD_HOME") or DEFAULT_HOME)).absolute()
-    path = _find_file(environ, cwd)
-    if path is None:
+    file = _read_file(environ, cwd)
+    if file is None:
         return Settings(home=home)
-    document = parse_document(_read_file(path), str(path))
+    path, text = file
+    document = parse_document(text, str(path))
     mistakes = list(_version_mistakes(document))
     if mistakes:
         # what another version's keys mean is not known, so they are not judged
@@ -76,7 +78,7 @@ def check_config(
     problems: list[str] = []
     for path, secret in _secrets(settings):
         try:
-            resolve_secret(secret, environ)
+            resolve_url(secret, environ)
         except UsageError as error:
             hint = f"; {error.hint}" if error.hint else ""
             problems.append(f"{settings.source}: {show_path(path)}: {error.message}{hint}")
@@ -85,25 +87,21 @@ def check_config(
     return describe(settings)
 
 
-def _find_file(environ: Mapping[str, str], cwd: Path) -> Path | None:
+def _read_file(environ: Mapping[str, str], cwd: Path) -> tuple[Path, str] | None:
+    """Return the path and the text of the file that holds; None where there is none and none is named."""
     named = environ.get("HERALD_CONFIG")
-    if named:
-        path = (cwd / named).absolute()
-        if not path.exists():
-            raise UsageError(f"HERALD_CONFIG names {path}, which does not exist", hint="correct or unset it")
-        return path
-    path = (cwd / DEFAULT_FILE).absolute()
-    return path if path.exists() else None
-
-
-def _read_file(path: Path) -> str:
+    path = (cwd / (named or DEFAULT_FILE)).absolute()
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path, path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        if not named and not path.is_symlink():
+            return None
+        reason = "no such file" + (": HERALD_CONFIG names it" if named else "")
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {(error.strerror or 'error').lower()}") from None
+        reason = (error.strerror or type(error).__name__).lower()
     except UnicodeDecodeError:
-        pass
-    raise UsageError(f"{path} is not UTF-8 text")
+        reason = "not UTF-8 text"
+    raise UsageError(f"{path} cannot be read: {reason}")
 
 
 def _version_mistakes(document: Document) -> Iterator[Mistake]:

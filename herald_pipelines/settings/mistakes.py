@@ -9,7 +9,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from herald_pipelines.settings.models import CapabilityUrls, Model, SecretRef, Settings
+from herald_pipelines.settings.fields import Model
+from herald_pipelines.settings.models import Settings
+from herald_pipelines.settings.urls import CapabilityUrls, SecretRef
 
 NOT_IN_FILE = frozenset({"home", "source"})
 """Fields of Settings that are not keys of herald.yaml."""
@@ -50,6 +52,10 @@ def translate(error: ValidationError) -> list[Mistake]:
     return [_mistake(each) for each in error.errors(include_url=False)]
 
 
+def _number(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else str(limit)
+
+
 def show_path(path: tuple[str, ...]) -> str:
     """Write a key's path for people.
 
@@ -58,7 +64,14 @@ def show_path(path: tuple[str, ...]) -> str:
     >>> show_path(("databases", "postgresql://role:word@host/shop"))
     'databases.(a name that is not shown)'
     """
-    return ".".join("(a name that is not shown)" if _may_hold_secret(part) else part for part in path)
+    return ".".join(_show_key(part) for part in path)
+
+
+def _show_key(key: str) -> str:
+    if "://" in key:
+        return "(a name that is not shown)"
+    key = key if len(key) <= _SHOWN_CHARACTERS else key[:_SHOWN_CHARACTERS] + "..."
+    return key if key.isprintable() else repr(key)
 
 
 def unknown_key(key: str, known: Collection[str], what: str = "unknown key") -> str:
@@ -94,7 +107,7 @@ def _sentence(error: ErrorDetails, parts: tuple[int | str, ...]) -> str:  # noqa
         return unknown_key(str(value), known, f"unknown value {show_value(value)}")
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
-        return f"must be {words} {context[limit]}, not {show_value(value)}"
+        return f"must be {words} {_number(context[limit])}, not {show_value(value)}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return f"must be a url, {{env: NAME}} or {{file: PATH}}, not {show_value(value)}"
     text = _TYPES.get(kind, error["msg"][:1].lower() + error["msg"][1:])

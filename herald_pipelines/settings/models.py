@@ -4,187 +4,33 @@ Every model refuses unknown keys; an empty value (`guards:`) counts as a key tha
 strict: `"60"` and `true` are none. A value that may hold a secret is never part of an error's text.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from herald_pipelines.errors import UsageError, unknown_value
+from herald_pipelines.settings.fields import (
+    OPS,
+    Budget,
+    Count,
+    CountFromOne,
+    DatabaseName,
+    Day,
+    Model,
+    Name,
+    Seconds,
+    Share,
+    Switch,
+    Timeout,
+    from_folder,
+)
+from herald_pipelines.settings.urls import CapabilityUrls, SecretRef, Url, Value
 from herald_pipelines.values import Capability, Mode
 
-OPS = "ops"
-"""Name of the ops database; reserved."""
 SAMPLE = "platform"
 """Name of the sample platform, the one target database where nothing is configured."""
-
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret"})
-# server settings are 32-bit milliseconds, and 0 would mean "no timeout"
-_SHORTEST_TIMEOUT_SECONDS, _LONGEST_TIMEOUT_SECONDS = 0.001, 2_147_483
-
-
-def _check_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError("a name is a lower-case letter, then letters, digits and _, at most 63 in all")
-    return name
-
-
-def _check_database_name(name: str) -> str:
-    if name == OPS:
-        raise ValueError("the name is reserved for our own database; its settings are under the key ops")
-    return _check_name(name)
-
-
-def _check_date(value: object) -> object:
-    if isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value)):
-        return value
-    raise ValueError("must be a date such as 2026-11-24")
-
-
-def check_url(url: str) -> str:
-    """Return a database url that may stand in a file: postgresql://, names a database, holds no password.
-
-    Raises:
-        ValueError: it may not; the text never repeats the url, which may hold a password.
-    """
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError("is not a url such as postgresql://role@host:5432/database")
-    # A password may hold : / ? # or @, where parsers disagree on what is what: no colon may come before an @.
-    if re.search(r"//.*:.*@", url, re.DOTALL):
-        raise ValueError("password in the url; use {env: NAME} or {file: PATH}")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-        parameters = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        raise ValueError("is not a url such as postgresql://role@host:5432/database") from None
-    if _SECRET_PARAMETERS & {name.lower() for name, _ in parameters}:
-        raise ValueError("password in the url; use {env: NAME} or {file: PATH}")
-    if not parts.path.strip("/"):
-        raise ValueError("names no database: write postgresql://role@host:5432/database")
-    return url
-
-
-Name = Annotated[str, AfterValidator(_check_name)]
-DatabaseName = Annotated[str, AfterValidator(_check_database_name)]
-Day = Annotated[date, BeforeValidator(_check_date)]
-Count = Annotated[int, Field(strict=True, ge=0)]
-CountFromOne = Annotated[int, Field(strict=True, ge=1)]
-Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
-Budget = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-Timeout = Annotated[float, Field(strict=True, ge=_SHORTEST_TIMEOUT_SECONDS, le=_LONGEST_TIMEOUT_SECONDS)]
-Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
-Switch = Annotated[bool, Field(strict=True)]
-
-
-class Model(BaseModel):
-    """Frozen; unknown keys are refused; an empty value counts as a key that is not there."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty(cls, data: object) -> object:
-        if data is None:
-            return {}
-        if not isinstance(data, dict):
-            return data
-        given = cast("dict[Any, Any]", data)
-        return {
-            key: value for key, value in given.items() if value is not None or key not in cls.model_fields
-        }
-
-
-class SecretRef(Model):
-    """Where a secret is, never the secret: exactly one of `env` and `file`."""
-
-    env: str | None = None
-    """Name of an environment variable."""
-    file: Path | None = None
-    """A file whose text it is; a relative path starts at the folder of herald.yaml."""
-
-    @field_validator("env")
-    @classmethod
-    def _check_env(cls, name: str) -> str:
-        if not _VARIABLE.fullmatch(name):
-            raise ValueError("is not the name of an environment variable (letters, digits and _)")
-        return name
-
-    @field_validator("file")
-    @classmethod
-    def _check_file(cls, path: Path, info: ValidationInfo) -> Path:
-        if ":/" in str(path):
-            raise ValueError("is not the path of a file")
-        return from_folder(path, info)
-
-    @model_validator(mode="after")
-    def _check_one(self) -> "SecretRef":
-        if (self.env is None) == (self.file is None):
-            raise ValueError("a secret has exactly one of the keys env and file")
-        return self
-
-    def __str__(self) -> str:
-        return f"{{env: {self.env}}}" if self.env is not None else f"{{file: {self.file}}}"
-
-
-def from_folder(path: Path, info: ValidationInfo) -> Path:
-    """Return a path of the file as an absolute one: a relative path starts at the folder of herald.yaml."""
-    folder = cast("Mapping[str, Path]", info.context or {}).get("folder")
-    return folder / path if folder else path
-
-
-def _kind_of_value(value: object) -> str | None:
-    if isinstance(value, str):
-        return "<url>"
-    return "<SecretRef>" if isinstance(value, (dict, SecretRef)) else None
-
-
-def _kind_of_url(value: object) -> str | None:
-    if isinstance(value, dict):
-        keys = set(cast("dict[Any, Any]", value))
-        return "<SecretRef>" if keys & {"env", "file"} and not keys & set(Capability) else "<CapabilityUrls>"
-    return "<CapabilityUrls>" if isinstance(value, CapabilityUrls) else _kind_of_value(value)
-
-
-_PlainUrl = Annotated[str, AfterValidator(check_url), Tag("<url>")]
-_Secret = Annotated[SecretRef, Tag("<SecretRef>")]
-Value = Annotated[_PlainUrl | _Secret, Discriminator(_kind_of_value)]
-"""A url without a password, or a reference to a secret that is a whole url."""
-
-
-class CapabilityUrls(Model):
-    """One url for each thing that a connection is for, so that each may have a role with the least rights."""
-
-    observe: Value | None = None
-    """Reading sessions; falls back on `maintain`, since the session is read-only anyway."""
-    maintain: Value | None = None
-    """Sessions that rebuild, vacuum, detach and drop."""
-    backup: Value | None = None
-    """Dumps."""
-    restore: Value | None = None
-    """Restores, which create and rename databases."""
-
-
-Url = Annotated[
-    _PlainUrl | _Secret | Annotated[CapabilityUrls, Tag("<CapabilityUrls>")], Discriminator(_kind_of_url)
-]
 
 
 class Guards(Model):
@@ -362,8 +208,11 @@ class Settings(Model):
     @classmethod
     def _check_calendar(cls, path: Path, info: ValidationInfo) -> Path:
         absolute = from_folder(path, info)
-        if not absolute.is_file():
-            raise ValueError(f"no such file: {absolute}")
+        try:
+            absolute.open("rb").close()
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise ValueError(f"{absolute} cannot be read: {reason}") from None
         return absolute
 
     @model_validator(mode="before")
