@@ -59,7 +59,7 @@ class IndexSettings(Model):
     """Thresholds of index maintenance."""
 
     bloat_threshold: Share = 0.20
-    """Share of an index that is waste, from which on it is rebuilt (the seed's 20 %)."""
+    """Share of an index that is waste, above which it is rebuilt (the seed's 20 %)."""
     min_size_bytes: Count = 1024 * 1024
     """Smaller indexes are never called bloated: a rebuild would not be worth its lock."""
     usage_window_days: CountFromOne = 30
@@ -67,9 +67,11 @@ class IndexSettings(Model):
     inefficient_hit_ratio: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.50
     """Share of block reads found in shared_buffers; below it an index is inefficient (the seed's 50 %)."""
     inefficient_min_blocks: Count = 1000
-    """Blocks read before that share is judged at all (the seed's 1000)."""
+    """Blocks read from outside, above which that share is judged at all (the seed's 1000)."""
     free_disk_factor: Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)] = 2.0
     """Free disk that a rebuild needs, in sizes of the index: one for the new index, one for its WAL."""
+    assumed_free_disk_bytes: Count = 10 * 1024**3
+    """Taken for free where it cannot be measured: on any machine but this one."""
 
 
 class CatchUpSettings(Model):
@@ -78,7 +80,7 @@ class CatchUpSettings(Model):
     look_back_days: CountFromOne = 35
     """Older windows are left missed; 35 holds every first Sunday."""
     grace_seconds: Seconds = 600.0
-    """How long after its opening a window may still be started by its schedule before it counts as missed."""
+    """How long after its opening a window that did not run counts as missed; half of it is the schedule's."""
     max_requests_per_tick: CountFromOne = 10
     max_attempts: CountFromOne = 3
     """Failed attempts at a window before it is left to people."""
