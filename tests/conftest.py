@@ -12,11 +12,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from servers import PG15_BINARIES, TestServer, has_pg15, may_miss_pg15, running_server, temporary_home
 
-LEFT_OUT = pytest.StashKey[int]()
+LEFT_OUT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tear fixtures down on SIGTERM as on Ctrl-C, and keep the operator's environment out of the tests."""
+    config.addinivalue_line("markers", "root: what only root does, such as running a server as a system user")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in list(os.environ):
         if name.startswith(("PG", "HERALD_", "DAGSTER_")):
@@ -24,23 +25,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs PostgreSQL 15 where it is missing and cannot be installed."""
-    if not may_miss_pg15():
-        return
-    left_out = [item for item in items if _needs_pg15(item)]
-    config.stash[LEFT_OUT] = len(left_out)
+    """Leave out what an ordinary user cannot run: PostgreSQL 15 where it is missing, and root's own ways."""
+    no_pg15 = [item for item in items if may_miss_pg15() and _needs_pg15(item)]
+    no_root = [item for item in items if os.geteuid() != 0 and item.get_closest_marker("root")]
+    config.stash[LEFT_OUT] = [
+        f"{len(group)} tests {reason}"
+        for group, reason in (
+            (no_pg15, "on PostgreSQL 15 (not installed; root can: apt-get install postgresql-15)"),
+            (no_root, "of what only root does"),
+        )
+        if group
+    ]
+    left_out = [*no_pg15, *no_root]
     if left_out:
-        items[:] = [item for item in items if not _needs_pg15(item)]
+        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name in one line what was left out."""
-    if count := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.write_line(
-            f"not run: {count} tests on PostgreSQL 15, whose server programs are not in {PG15_BINARIES}"
-            " and which only root can install (postgresql-15)"
-        )
+    if left_out := config.stash.get(LEFT_OUT, []):
+        terminalreporter.write_line(f"not run as an ordinary user: {'; '.join(left_out)}")
 
 
 def _needs_pg15(item: pytest.Item) -> bool:

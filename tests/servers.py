@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from herald_pipelines.resources.embedded import EmbeddedServer
 
 PG15_BINARIES = Path("/usr/lib/postgresql/15/bin")
 
-# Reads its standard input until the tests' end closes it, also when they are killed. Then it ends the server of
-# the home and removes everything. A shell, because it must not depend on what is being tested.
+# Reads its standard input until the tests' end closes it, also when they are killed. Then it ends the server
+# of the home and removes everything. A shell, because it must not depend on what is being tested.
 REAPER = """
 cat >/dev/null
 data=$(cat "$1/postgres/location" 2>/dev/null || echo "$1/postgres/data")
@@ -47,7 +47,7 @@ class TestServer:
 
 
 @contextmanager
-def temporary_home() -> Iterator[Path]:
+def temporary_home() -> Generator[Path]:
     """Yield an empty HERALD_HOME; at the end its server is stopped and everything is removed."""
     home = Path(tempfile.mkdtemp(prefix="herald-test-")).resolve()
     home.chmod(0o711)  # as root, the server's system user passes through
@@ -66,7 +66,7 @@ def temporary_home() -> Iterator[Path]:
 
 
 @contextmanager
-def running_server(binaries: Path | None = None) -> Iterator[TestServer]:
+def running_server(binaries: Path | None = None) -> Generator[TestServer]:
     """Yield a server in a home of its own; its data is not safe, and it is fast."""
     with temporary_home() as home:
         embedded = EmbeddedServer(home, binaries=binaries, durable=False)

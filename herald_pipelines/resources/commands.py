@@ -4,7 +4,6 @@ Secrets never go into argv: pass them through `input_text`, a file of mode 0600 
 Not here: what a program means.
 """
 
-import ctypes
 import grp
 import os
 import pwd
@@ -12,17 +11,32 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from herald_pipelines.errors import PermanentFailure, TransientFailure, UsageError
 
+LEASH_GRACE_SECONDS = 10
 KILL_GRACE_SECONDS = 2.0
 """How long a process group may tidy up after SIGTERM when its time is over."""
 TAIL_LINES = 5
-PR_SET_PDEATHSIG = 1
+
+# Runs a program in place of this shell, beside a watcher in the same group: when the pipe on standard input
+# closes, which happens however the parent ends, the watcher ends the group.
+LEASH = """
+exec 3<&0 </dev/null
+(
+  cat <&3
+  trap '' TERM
+  kill -TERM -$$
+  sleep "$0"
+  kill -KILL -$$
+) >/dev/null 2>&1 &
+exec 3<&-
+exec "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -142,6 +156,8 @@ class ChildProcess:
     def terminate(self, grace_seconds: float) -> int:
         """End it and its whole group: SIGTERM, time to tidy up, then SIGKILL. Returns its exit code."""
         _end_group(self._process, grace_seconds=grace_seconds)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         return self._process.wait()
 
 
@@ -162,13 +178,15 @@ def start(
         cwd: where it runs.
         log: a file that its output is appended to; thrown away when left out.
         as_user: a system user to run as; needs root unless it is the present one.
-        end_with_parent: the kernel sends it a SIGTERM when the thread that called this ends, however it ends.
+        end_with_parent: when this process ends, even by a SIGKILL, the program's whole group is ended too.
 
     Raises:
         UsageError: the program is missing, or the user is.
         CommandFailed: it could not be started.
     """
     words = _words(argv)
+    if end_with_parent:
+        words = ["/bin/sh", "-c", LEASH, str(LEASH_GRACE_SECONDS), *words]
     sink: int | IO[bytes] = subprocess.DEVNULL if log is None else log.open("ab")
     try:
         process = _popen(
@@ -176,10 +194,9 @@ def start(
             env=env,
             cwd=cwd,
             as_user=as_user,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if end_with_parent else subprocess.DEVNULL,
             output=sink,
             complaint=sink,
-            preexec_fn=_end_with(os.getpid()) if end_with_parent else None,
         )
     finally:
         if not isinstance(sink, int):
@@ -193,6 +210,8 @@ def _words(argv: Sequence[str | Path]) -> list[str]:
         words[0] = require_program(
             words[0], hint="install the package that brings it, or put its folder on PATH"
         )
+    elif not Path(words[0]).exists():
+        raise UsageError(f"program {words[0]!r} does not exist", hint="install the package that brings it")
     return words
 
 
@@ -205,7 +224,6 @@ def _popen(
     stdin: int,
     output: int | IO[bytes],
     complaint: int | IO[bytes],
-    preexec_fn: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
     user, group, extra_groups = _identity(as_user)
     try:
@@ -217,7 +235,6 @@ def _popen(
             stdout=output,
             stderr=complaint,
             start_new_session=True,
-            preexec_fn=preexec_fn,  # noqa: PLW1509 - one prctl call, bound before the fork
             user=user,
             group=group,
             extra_groups=extra_groups,
@@ -246,17 +263,6 @@ def _identity(as_user: str | None) -> tuple[int | None, int | None, list[int] | 
         )
     groups = [each.gr_gid for each in grp.getgrall() if as_user in each.gr_mem]
     return entry.pw_uid, entry.pw_gid, groups
-
-
-def _end_with(parent: int) -> Callable[[], None]:
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def ask_the_kernel() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before we asked
-            os._exit(1)
-
-    return ask_the_kernel
 
 
 def _end_group(process: subprocess.Popen[bytes], *, grace_seconds: float) -> None:

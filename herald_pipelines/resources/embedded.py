@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: one server a home, made when missing, reused when running, recovered after crashes.
+"""The embedded PostgreSQL: one server a home, made when missing, reused when running, recovered when killed.
 
 It listens on 127.0.0.1 alone, on a port that the home remembers, with a generated password; it outlives the
 process that started it. As root it runs as a system user. Not here: what its databases hold.
@@ -9,20 +9,18 @@ import hashlib
 import os
 import secrets
 import shutil
-import signal
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil
-
 from herald_pipelines.errors import DatabaseUnavailable, PermanentFailure, TransientFailure, UsageError
 from herald_pipelines.resources.commands import CommandFailed, run
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.resources.postmaster import Postmaster, end_orphans, last_words, read_postmaster
 from herald_pipelines.resources.queries import quote_identifier
 from herald_pipelines.resources.server_host import (
     HOST,
@@ -44,7 +42,6 @@ START_SECONDS = 300
 STOP_SECONDS = 60
 LOCK_SECONDS = START_SECONDS + STOP_SECONDS
 PORT_ATTEMPTS = 5
-LOG_LINES = 5
 
 # Small, because a laptop also runs the rest; an operator changes them with ALTER SYSTEM.
 SETTINGS = """
@@ -76,20 +73,12 @@ class ServerStatus:
     data_directory: Path
 
 
-@dataclass(frozen=True)
-class _Postmaster:
-    """What a running server wrote into its postmaster.pid."""
-
-    pid: int
-    port: int
-
-
 class EmbeddedServer:
     """The server of one home.
 
     Args:
-        home: HERALD_HOME; everything lies in its `postgres` folder, except the data directory when we are root
-            and the home is closed to the server's system user: `postgres/location` then says where it is.
+        home: HERALD_HOME; everything lies in its `postgres` folder, except the data directory when we are
+            root and the home is closed to the server's system user: `postgres/location` then names it.
         binaries: the bin folder of another PostgreSQL than the one `find_binaries` chooses.
         durable: false gives up the data's safety for speed: tests and benchmarks.
     """
@@ -148,7 +137,7 @@ class EmbeddedServer:
             if not self._wait_for_answer():
                 self._initialise()
                 self._check_major()
-                self._end_orphans()
+                end_orphans(self.data_directory)
                 self._start()
 
     def stop(self) -> None:
@@ -214,29 +203,11 @@ class EmbeddedServer:
         finally:
             os.close(handle)
 
-    def _read_postmaster(self) -> _Postmaster | None:
-        """Read postmaster.pid; none unless its process lives and is the server of this data directory."""
+    def _read_postmaster(self) -> Postmaster | None:
         try:
-            lines = (self.data_directory / "postmaster.pid").read_text().splitlines()
-            pid, port = int(lines[0]), int(lines[3])
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
+            return read_postmaster(self.data_directory)
         except PermissionError as error:
             raise self._foreign_owner() from error
-        return _Postmaster(pid, port) if pid in self._processes() else None
-
-    def _processes(self) -> list[int]:
-        """Return the pids of PostgreSQL's processes on the data directory, which is where they all run."""
-        wanted = str(self.data_directory.resolve())
-        found: list[int] = []
-        for process in psutil.process_iter(["name"]):
-            if str(process.info["name"]).startswith("postgres"):
-                try:
-                    if process.cwd() == wanted:
-                        found.append(process.pid)
-                except psutil.Error:
-                    continue
-        return found
 
     def _wait_for_answer(self) -> bool:
         """Return whether the server runs and lets us in; waits while it starts, recovers or stops."""
@@ -263,9 +234,12 @@ class EmbeddedServer:
             return
         if not self._password_file.exists():
             _write(self._password_file, secrets.token_urlsafe(24), mode=0o600)
-        # Made beside its place and moved there when whole: an interrupted initdb is never taken for a server.
-        fresh, password = data.with_name("data.new"), data.with_name("initdb.password")
-        shutil.rmtree(fresh, ignore_errors=True)
+        # Made beside its place and moved there when whole: an interrupted initdb is never taken for a server,
+        # and one that outlived its parent works on in a folder that is not ours.
+        for leftover in data.parent.glob("new-*"):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        fresh = data.with_name(f"new-{secrets.token_hex(4)}")
+        password = data.with_name(f"{fresh.name}.password")
         fresh.mkdir(mode=0o700)
         try:
             _write(password, self._password_file.read_text(), mode=0o600)
@@ -303,20 +277,6 @@ class EmbeddedServer:
                 hint=f"install PostgreSQL {found}, use pg_upgrade, or name another folder with HERALD_HOME",
             )
 
-    def _end_orphans(self) -> None:
-        """End what a killed postmaster left, and its pid file where the pid is somebody else's by now."""
-        for number in (signal.SIGQUIT, signal.SIGKILL):
-            deadline = time.monotonic() + STOP_SECONDS / 2
-            while (orphans := self._processes()) and time.monotonic() < deadline:
-                for pid in orphans:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, number)
-                time.sleep(0.1)
-        with suppress(FileNotFoundError, ValueError, IndexError):
-            pid_file = self.data_directory / "postmaster.pid"
-            if psutil.pid_exists(int(pid_file.read_text().splitlines()[0])):
-                pid_file.unlink()
-
     def _start(self) -> None:
         port = int(self._port_file.read_text()) if self._port_file.is_file() else free_port()
         for attempt in range(1, PORT_ATTEMPTS + 1):
@@ -329,7 +289,7 @@ class EmbeddedServer:
                 "dynamic_shared_memory_type": shared_memory_type(),
             }
             if not self._durable:
-                options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+                options |= {"fsync": "off", "full_page_writes": "off"}
             words = " ".join(f"-c {name}={value}" for name, value in options.items())
             log = self.data_directory / "start.log"
             log.unlink(missing_ok=True)
@@ -346,7 +306,9 @@ class EmbeddedServer:
                     seconds=START_SECONDS,
                 )
             except CommandFailed as error:
-                said = _last_words(self.data_directory)
+                if self._wait_for_answer():  # started after all, by a pg_ctl whose parent was killed
+                    return
+                said = last_words(self.data_directory)
                 # Somebody took the port between our look and the server's bind.
                 if attempt < PORT_ATTEMPTS and not is_free(port):
                     continue
@@ -357,7 +319,7 @@ class EmbeddedServer:
         if not self._wait_for_answer():
             raise PermanentFailure(
                 f"the embedded database in {self.data_directory} ended right after its start:"
-                f" {_last_words(self.data_directory)}"
+                f" {last_words(self.data_directory)}"
             )
 
     def _pg_ctl(self, action: str, *arguments: str, seconds: float) -> None:
@@ -404,13 +366,3 @@ def _write(path: Path, text: str, *, mode: int = 0o644) -> None:
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         file.write(text)
     fresh.rename(path)
-
-
-def _last_words(data_directory: Path) -> str:
-    """Return the last lines of the server's newest log, on one line."""
-    logs = sorted((data_directory / "log").glob("*.log"), key=lambda each: each.stat().st_mtime, reverse=True)
-    lines: list[str] = []
-    for log in (data_directory / "start.log", *logs[:1]):
-        with suppress(FileNotFoundError):
-            lines += log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-    return " / ".join(line.strip() for line in lines)

@@ -84,8 +84,10 @@ def reachable_by(user: str, binaries: ServerBinaries) -> ServerBinaries:
     A virtual environment below /root is. The copy goes to /var/lib/herald, one for each version of the
     package, and is shared by all homes. Needs root.
     """
-    root = binaries.folder.parent
-    if _readable(root, user):
+    base, parts = binaries.folder.parents[2], [binaries.folder.parents[1].name, f"{PACKAGE}.libs"]
+    if not (base / parts[1]).is_dir():  # not the package, whose libraries lie beside it
+        base, parts = binaries.folder.parents[1], [binaries.folder.parent.name]
+    if all(_readable(base / part, user) for part in parts):
         return binaries
     try:
         release = version(PACKAGE)
@@ -94,7 +96,9 @@ def reachable_by(user: str, binaries: ServerBinaries) -> ServerBinaries:
     target = make_state_directory("servers") / f"postgresql-{release}"
     if not target.is_dir():
         fresh = target.with_name(f"{target.name}.{os.getpid()}")
-        shutil.copytree(root, fresh, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a", "doc"))
+        for part in parts:
+            unneeded = shutil.ignore_patterns("include", "*.a", "doc", "__pycache__")
+            shutil.copytree(base / part, fresh / part, symlinks=True, ignore=unneeded)
         for path in (fresh, *fresh.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
@@ -104,7 +108,7 @@ def reachable_by(user: str, binaries: ServerBinaries) -> ServerBinaries:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             shutil.rmtree(fresh)  # another start was faster; its copy is the same
-    return ServerBinaries(target / "bin", binaries.major)
+    return ServerBinaries(target / binaries.folder.relative_to(base), binaries.major)
 
 
 def can_enter(user: str, folder: Path) -> bool:
