@@ -30,7 +30,11 @@ NOT_SQL = re.compile(
 
 def own_files(folder: Path = ROOT) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.name in NOT_OURS or path.name.endswith(("_cache", ".egg-info", ".hypothesis")) or path.suffix in BINARY:
+        if (
+            path.name in NOT_OURS
+            or path.name.endswith(("_cache", ".egg-info", ".hypothesis"))
+            or path.suffix in BINARY
+        ):
             continue
         if path.is_dir():
             yield from own_files(path)
