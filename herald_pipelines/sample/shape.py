@@ -9,7 +9,7 @@ USERS = 40_000
 MATCHES = 45_000
 SESSIONS = 140_000
 JOBS = 140_000
-WRONG_MATCHES = 30_000
+WRONG_MATCHES = 36_000
 SMALLEST_SCALE = 0.01
 
 MONTHS_BACK = 15  # three months and more lie wholly behind the 365 days that a partition is kept
