@@ -26,7 +26,7 @@ lint:
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
 	.venv/bin/lint-imports
-	.venv/bin/dg check defs
+	sh scripts/check-definitions
 
 bench:
 	@sh scripts/setup run
