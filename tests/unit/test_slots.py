@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from herald_pipelines.errors import UsageError
@@ -56,12 +56,14 @@ def by_counting(slot: Slot, since: datetime, until: datetime) -> list[datetime]:
     return [each for each in found if since <= each <= until]
 
 
+@settings(deadline=None)
 @given(slot=slots, since=moments, days=st.integers(0, 70))
 def test_openings_are_those_that_counting_finds(slot: Slot, since: datetime, days: int) -> None:
     until = since + timedelta(days=min(days, 2) if slot.cadence is Cadence.MINUTES else days)
     assert list(openings(slot, since, until)) == by_counting(slot, since, until)
 
 
+@settings(deadline=None)
 @given(slot=slots, at=moments)
 def test_last_and_next_enclose_a_moment(slot: Slot, at: datetime) -> None:
     last, following = last_opening(slot, at), next_opening(slot, at)
@@ -70,6 +72,7 @@ def test_last_and_next_enclose_a_moment(slot: Slot, at: datetime) -> None:
     assert last_opening(slot, following - timedelta(microseconds=1)) == last
 
 
+@settings(deadline=None)
 @given(slot=slots, at=moments)
 def test_a_key_names_one_opening(slot: Slot, at: datetime) -> None:
     opening = next_opening(slot, at)
