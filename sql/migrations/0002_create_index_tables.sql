@@ -30,7 +30,7 @@ comment on column herald.index_snapshot.database is 'Name of the target database
 comment on column herald.index_snapshot.system_identifier is 'Which cluster it was: pg_control_system().';
 comment on column herald.index_snapshot.database_oid is 'Which database of that cluster it was.';
 comment on column herald.index_snapshot.window_key is 'Window of the calendar.';
-comment on column herald.index_snapshot.index_oid is 'pg_class.oid of the index; kept by a rebuild.';
+comment on column herald.index_snapshot.index_oid is 'pg_class.oid of the index; REINDEX CONCURRENTLY gives it another one, which the ledger keeps as result.index_oid.';
 comment on column herald.index_snapshot.taken_at is 'When, by this database''s clock; the same for all rows of one snapshot.';
 comment on column herald.index_snapshot.schema_name is 'Schema of the table and the index.';
 comment on column herald.index_snapshot.table_name is 'Table of the index.';

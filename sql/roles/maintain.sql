@@ -2,6 +2,9 @@
 -- mode: apply. A superuser runs it once after observe.sql, connected to the database; again changes nothing:
 --     psql -f sql/roles/maintain.sql "postgresql://postgres@host/shop"
 --
+-- To name an index one must be allowed to use its schema, so the role gets USAGE on every schema of the database:
+-- run the file again when a schema was added.
+--
 -- PostgreSQL 17 and later: pg_maintain allows VACUUM, ANALYZE and REINDEX on every table, and nothing else. It cannot
 -- drop the invalid index that an interrupted REINDEX CONCURRENTLY leaves behind; such leftovers are then reported, not
 -- removed. To have them removed, let the role act as the owner of the tables:
@@ -13,12 +16,19 @@
 do $$
 declare
     owner record;
+    schema_name text;
 begin
     if not exists (select from pg_catalog.pg_roles where rolname = 'herald_maintain') then
         create role herald_maintain login;
     end if;
     grant herald_observe to herald_maintain;
     execute format('grant connect on database %I to herald_maintain', current_database());
+
+    for schema_name in
+        select nspname from pg_catalog.pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
+    loop
+        execute format('grant usage on schema %I to herald_maintain', schema_name);
+    end loop;
 
     if current_setting('server_version_num')::int >= 170000 then
         grant pg_maintain to herald_maintain;

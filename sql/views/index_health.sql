@@ -1,4 +1,12 @@
 create or replace view herald.index_health as
+with recursive databases as (
+    -- One step through the index for each database, however many rows the history holds.
+    (select database from herald.index_analysis order by database limit 1)
+    union all
+    select (select a.database from herald.index_analysis a where a.database > d.database order by a.database limit 1)
+      from databases d
+     where d.database is not null
+)
 select a.database,
        a.schema_name,
        a.table_name,
@@ -16,16 +24,17 @@ select a.database,
        a.rebuild_planned,
        a.window_key,
        a.analyzed_at
-  from herald.index_analysis a
- where a.analyzed_at = (
-           select max(latest.analyzed_at) from herald.index_analysis latest where latest.database = a.database
-       );
+  from databases d
+ cross join lateral (
+           select max(l.analyzed_at) as analyzed_at from herald.index_analysis l where l.database = d.database
+       ) latest
+  join herald.index_analysis a on a.database = d.database and a.analyzed_at = latest.analyzed_at;
 comment on view herald.index_health is 'Each index of each database as the latest analysis saw it; indexes dropped since are not in it.';
 comment on column herald.index_health.database is 'Name of the target database in the settings.';
 comment on column herald.index_health.schema_name is 'Schema of the table and the index.';
 comment on column herald.index_health.table_name is 'Table of the index.';
 comment on column herald.index_health.index_name is 'Name of the index.';
-comment on column herald.index_health.index_oid is 'pg_class.oid of the index; kept by a rebuild.';
+comment on column herald.index_health.index_oid is 'pg_class.oid of the index when it was analysed.';
 comment on column herald.index_health.access_method is 'btree, hash, gin, gist, brin, ...';
 comment on column herald.index_health.size_bytes is 'pg_relation_size.';
 comment on column herald.index_health.bloat_ratio is 'Share of the size that a rebuild would give back, 0 to 1; null when nobody could tell.';

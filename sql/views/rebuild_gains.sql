@@ -1,7 +1,6 @@
 create or replace view herald.rebuild_gains as
 select g.database,
        g.object_name as index_name,
-       g.object_oid as index_oid,
        g.window_key,
        g.bloat_method,
        g.size_before_bytes,
@@ -16,18 +15,19 @@ select g.database,
   from (
            select l.*,
                   l.evidence ->> 'bloat_method' as bloat_method,
-                  (l.evidence ->> 'bloat_bytes')::numeric::bigint as promised_bytes,
+                  (l.evidence ->> 'promised_bytes')::numeric::bigint as promised_bytes,
                   (l.evidence ->> 'size_bytes')::numeric::bigint as size_before_bytes,
                   (l.result ->> 'size_bytes')::numeric::bigint as size_after_bytes
              from herald.maintenance_log l
             where l.task = 'index_rebuild'
               and l.object_name is not null
               and l.outcome = 'done'
+              -- Dropping a leftover is an action of the same task.
+              and l.evidence ? 'promised_bytes'
        ) g;
 comment on view herald.rebuild_gains is 'What each rebuild promised to give back and what it gave.';
 comment on column herald.rebuild_gains.database is 'Name of the target database in the settings.';
 comment on column herald.rebuild_gains.index_name is 'Qualified name of the index.';
-comment on column herald.rebuild_gains.index_oid is 'pg_class.oid of the index; kept by a rebuild.';
 comment on column herald.rebuild_gains.window_key is 'Window of the calendar: 2026-11-24, or 2026-11-24T02:30 for slots finer than a day (UTC).';
 comment on column herald.rebuild_gains.bloat_method is 'How the bloat was found; the methods differ in their error.';
 comment on column herald.rebuild_gains.size_before_bytes is 'pg_relation_size before the rebuild.';
