@@ -30,6 +30,8 @@ WINDOW_TAG = "herald/window"
 ATTEMPT_TAG = "herald/attempt"
 LATE_TAG = "herald/late"
 """On runs that make up for missed windows."""
+LANE_TAG = "herald/lane"
+"""Slot and database: dagster.yaml lets one run of a lane go at a time."""
 PID_TAG, HOST_TAG = "herald/pid", "herald/host"
 """On runs that are executed by the process that created them: nobody else notices when it dies."""
 

@@ -22,6 +22,7 @@ from herald_pipelines.catchup import CatchUpPlan, CatchUpRequest, plan_catch_up
 from herald_pipelines.history import (
     ATTEMPT_TAG,
     DATABASE_TAG,
+    LANE_TAG,
     LATE_TAG,
     SLOT_TAG,
     WINDOW_TAG,
@@ -208,7 +209,13 @@ def _run_request(
 ) -> dg.RunRequest:
     """Return the request for one run over windows that follow each other, of the slot's tasks or of some."""
     first, last = f"{database}|{windows[0]}", f"{database}|{windows[-1]}"
-    tags = {DATABASE_TAG: database, SLOT_TAG: slot.name, WINDOW_TAG: windows[-1], ATTEMPT_TAG: str(attempt)}
+    tags = {
+        DATABASE_TAG: database,
+        SLOT_TAG: slot.name,
+        LANE_TAG: f"{slot.name}:{database}",
+        WINDOW_TAG: windows[-1],
+        ATTEMPT_TAG: str(attempt),
+    }
     if late:
         tags[LATE_TAG] = "true"
     if len(windows) > 1:

@@ -254,6 +254,7 @@ class TestSchedule:
             >= {
                 "herald/database": "alpha",
                 "herald/slot": "maintenance",
+            "herald/lane": "maintenance:alpha",
                 "herald/window": "2026-11-24",
                 "dagster/partition": "alpha|2026-11-24",
             }.items()
