@@ -1,9 +1,10 @@
 """Fixtures for all tests. A part that is missing fails; the one exception is named in the summary."""
 
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,18 +26,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what an ordinary user cannot run: PostgreSQL 15 where it is missing, and root's own ways."""
+    """Leave out what an ordinary user cannot run: parts that are missing, and root's own ways."""
+    no_browser = [item for item in items if _may_miss_browser() and "chromium" in _fixtures(item)]
     no_pg15 = [item for item in items if may_miss_pg15() and _needs_pg15(item)]
     no_root = [item for item in items if os.geteuid() != 0 and item.get_closest_marker("root")]
     config.stash[LEFT_OUT] = [
         f"{len(group)} tests {reason}"
         for group, reason in (
             (no_pg15, "on PostgreSQL 15 (not installed; root can: apt-get install postgresql-15)"),
+            (no_browser, "in a browser (not installed; root can: apt-get install chromium)"),
             (no_root, "of what only root does"),
         )
         if group
     ]
-    left_out = [*no_pg15, *no_root]
+    left_out = [*no_pg15, *no_browser, *no_root]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
@@ -52,7 +55,24 @@ def _needs_pg15(item: pytest.Item) -> bool:
     parameters = (
         item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     )
-    return "pg15" in getattr(item, "fixturenames", ()) or "pg15" in parameters.values()
+    return "pg15" in _fixtures(item) or "pg15" in parameters.values()
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
+
+
+def _may_miss_browser() -> bool:
+    return shutil.which("chromium") is None and os.environ.get("CI") != "true" and os.geteuid() != 0
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Give the path of the browser."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("no chromium on PATH: apt-get install chromium", pytrace=False)
+    return path
 
 
 @pytest.fixture(scope="session")
