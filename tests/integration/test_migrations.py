@@ -1,10 +1,12 @@
 """The ops database's schema: from nothing, again, by several at once, from an older one, never backwards."""
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -66,11 +68,15 @@ def as_role(url: str, role: str, password: str = "secret") -> Postgres:
     )
 
 
-def migrate_in_processes(urls: list[str]) -> list[str]:
+def migrate_in_processes(urls: list[str], **environment: Any) -> list[str]:
     """Migrate each url in a process of its own, all at the same moment; return what each applied."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", MIGRATE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", MIGRATE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            **environment,
         )
         for _ in urls
     ]
@@ -114,6 +120,17 @@ def test_two_processes_at_once_apply_it_once(ops: Postgres) -> None:
 def test_two_databases_of_one_cluster_at_once_share_the_roles(bare_server: TestServer) -> None:
     urls = [bare_server.create_database() for _ in range(2)]
     assert migrate_in_processes(urls) == [",".join(ALL)] * 2
+
+
+def test_an_installed_package_brings_its_migrations(pg18: TestServer, tmp_path: Path) -> None:
+    # As a wheel lays it out: the SQL inside the package, and no checkout around it.
+    package = tmp_path / "site" / "herald_pipelines"
+    shutil.copytree(Path(migrations.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(sql_root(), package / "sql")
+    (package / "sql" / "migrations" / f"{len(ALL) + 1:04d}_only_here.sql").write_text("select 1;")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    (applied,) = migrate_in_processes([pg18.create_database()], cwd=tmp_path, env=environment)
+    assert applied == ",".join([*ALL, f"{len(ALL) + 1:04d}_only_here"])
 
 
 def test_from_an_older_revision_keeps_the_rows(
