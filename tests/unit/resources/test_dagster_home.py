@@ -1,0 +1,34 @@
+"""The instance file is found and valid, and .env keeps what is not ours."""
+
+import yaml
+from dagster._core.instance.config import dagster_instance_config
+from dotenv import dotenv_values
+
+from herald_pipelines.resources.dagster_home import (
+    dagster_variables,
+    instance_file,
+    prepare_dagster_home,
+    write_dotenv,
+)
+
+
+def test_instance_file_is_valid_and_the_home_gets_it(tmp_path):
+    folder = prepare_dagster_home(tmp_path / "home")
+    prepare_dagster_home(tmp_path / "home")
+    assert [each.name for each in folder.iterdir()] == ["dagster.yaml"]
+    config, _ = dagster_instance_config(str(folder))
+    assert config == yaml.safe_load(instance_file().read_text())
+    assert config["storage"] == {"postgres": {"postgres_url": {"env": "HERALD_DAGSTER_URL"}}}
+    assert config["telemetry"] == {"enabled": False}
+
+
+def test_dotenv_is_private_and_keeps_other_lines(tmp_path):
+    home = tmp_path / "it's a home"
+    path = write_dotenv(tmp_path, home, "postgresql://postgres:old@127.0.0.1:1/dagster")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("MINE='kept'\n" + path.read_text())
+    write_dotenv(tmp_path, home, "postgresql://postgres:p%40ss@127.0.0.1:5/dagster")
+    expected = dagster_variables(home, "postgresql://postgres:p%40ss@127.0.0.1:5/dagster")
+    assert dotenv_values(path) == {"MINE": "kept", **expected}
+    assert path.read_text().count("HERALD_HOME=") == 1
+    assert path.stat().st_mode & 0o777 == 0o600
