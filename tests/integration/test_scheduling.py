@@ -159,12 +159,13 @@ def toy_definitions(
             op_tags={"dagster/priority": str(-order)},
             can_subset=True,
         )
-        def toy(context: dg.AssetExecutionContext, config: ToyConfig) -> None:
+        def toy(context: dg.AssetExecutionContext, config: ToyConfig) -> Iterator[dg.MaterializeResult]:
             body(task, context)
             if config.dry_run:
                 return
             for partition in context.partition_keys:
                 context.log_event(dg.AssetMaterialization(ASSET_KEYS[task][0], partition=partition))
+            yield from ()  # a step that returned would materialize everything, a dry run too
 
         return toy
 
@@ -254,7 +255,7 @@ class TestSchedule:
             >= {
                 "herald/database": "alpha",
                 "herald/slot": "maintenance",
-            "herald/lane": "maintenance:alpha",
+                "herald/lane": "maintenance:alpha",
                 "herald/window": "2026-11-24",
                 "dagster/partition": "alpha|2026-11-24",
             }.items()
