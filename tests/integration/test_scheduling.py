@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.execution.backfill import PartitionBackfill
 
 from herald_pipelines.calendar import Calendar, load_calendar
 from herald_pipelines.catchup import State
@@ -304,6 +305,11 @@ def run_request(definitions: dg.Definitions, instance: dg.DagsterInstance, reque
     return result.success
 
 
+def in_flight(instance: dg.DagsterInstance, settings: Settings) -> set[tuple[str, str, str]]:
+    states = window_states(instance, CALENDAR, settings, ASSET_KEYS, None, NOW)
+    return {(each.slot, each.database, each.window) for each in states if each.state is State.IN_FLIGHT}
+
+
 class TestCatchUp:
     def test_what_was_missed_is_requested_once_and_then_complete(self, instance: dg.DagsterInstance) -> None:
         settings = settings_since(date(2026, 11, 21), backoff_seconds=0.0)
@@ -400,12 +406,46 @@ class TestCatchUp:
                 "dagster/asset_partition_range_end": "beta|2026-11-23",
             },
         )
-        states = {
-            (each.database, each.window)
-            for each in window_states(instance, CALENDAR, settings, ASSET_KEYS, None, NOW)
-            if each.state is State.IN_FLIGHT
+        assert in_flight(instance, settings) == {
+            ("maintenance", name, f"2026-11-{day}") for name in DATABASES for day in (22, 23)
         }
-        assert states == {(name, f"2026-11-{day}") for name in DATABASES for day in (22, 23)}
+
+    def test_a_run_from_the_assets_page_is_known_by_its_assets(self, instance: dg.DagsterInstance) -> None:
+        settings = settings_since(date(2026, 11, 20))
+        definitions = toy_definitions(settings, nothing)
+        instance.create_run_for_job(
+            definitions.resolve_implicit_global_asset_job_def(),
+            status=dg.DagsterRunStatus.STARTED,
+            asset_selection=frozenset(ASSET_KEYS["rebuild"]),
+            tags={"dagster/partition": "beta|2026-11-22"},
+        )
+        assert in_flight(instance, settings) == {("deep_maintenance", "beta", "2026-11-22")}
+
+    @pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")
+    def test_a_backfill_holds_its_windows_before_it_has_made_their_runs(
+        self, instance: dg.DagsterInstance
+    ) -> None:
+        settings = settings_since(date(2026, 11, 20))
+        definitions = toy_definitions(settings, nothing)
+        instance.add_backfill(
+            PartitionBackfill.from_asset_partitions(
+                backfill_id="clicked",
+                asset_graph=definitions.resolve_asset_graph(),
+                partition_names=["alpha|2026-11-21", "beta|2026-11-23"],
+                asset_selection=[*ASSET_KEYS["analysis"], *ASSET_KEYS["cleanup"]],
+                backfill_timestamp=NOW.timestamp(),
+                tags={},
+                dynamic_partitions_store=instance,
+                all_partitions=False,
+                title=None,
+                description=None,
+                run_config=None,
+            )
+        )
+        assert in_flight(instance, settings) == {
+            ("maintenance", "alpha", "2026-11-21"),
+            ("maintenance", "beta", "2026-11-23"),
+        }
 
     def test_catch_up_none_is_shown_and_not_requested(self, instance: dg.DagsterInstance) -> None:
         slot = Slot("pulse", Cadence.MINUTES, ("snapshot",), START, catch_up=CatchUpPolicy.NONE)
