@@ -10,7 +10,9 @@ _CREATE = re.compile(r'CREATE (?P<unique>UNIQUE )?INDEX (?P<name>"(?:[^"]|"")+"|
 
 # What REINDEX CONCURRENTLY calls its second index while it builds (ccnew) and its first once they are
 # swapped (ccold).
-_LEFTOVER = re.compile(r"_cc(new|old)[0-9]*$")
+_LEFTOVER = re.compile(r"(?P<base>.*)_(?P<kind>ccnew|ccold)[0-9]*", re.DOTALL)
+# NAMEDATALEN - 1; a name is cut at a whole character, so a byte-cut name may be up to three bytes shorter.
+_NAME_BYTES, _CUT_BYTES = 63, 60
 
 
 def is_leftover_name(name: str) -> bool:
@@ -21,7 +23,27 @@ def is_leftover_name(name: str) -> bool:
     >>> [is_leftover_name(each) for each in ("a_ccnew", "a_ccold2", "a_ccnew_x", "accession")]
     [True, True, False, False]
     """
-    return _LEFTOVER.search(name) is not None
+    return _LEFTOVER.fullmatch(name) is not None
+
+
+def is_leftover_of(name: str, index: str, kind: str) -> bool:
+    """Whether an index is named as an interrupted REINDEX CONCURRENTLY of `index` leaves one.
+
+    Args:
+        name: of the index in question.
+        index: name of the index that was rebuilt.
+        kind: `ccnew` or `ccold`.
+
+    >>> is_leftover_of("a_ccnew1", "a", "ccnew"), is_leftover_of("a_ccnew", "ab", "ccnew")
+    (True, False)
+    >>> is_leftover_of("x" * 57 + "_ccnew", "x" * 63, "ccnew")
+    True
+    """
+    match = _LEFTOVER.fullmatch(name)
+    if match is None or match["kind"] != kind:
+        return False
+    was_cut = len(name.encode()) >= _CUT_BYTES and index.startswith(match["base"])
+    return match["base"] == index or was_cut
 
 
 def drop_statement(index: IndexFacts) -> str:

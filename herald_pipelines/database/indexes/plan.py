@@ -183,11 +183,13 @@ def _refusal(
         return "it is not valid: a leftover of our own is dropped, any other is for a person to mend"
     if index.is_exclusion:
         return "it enforces an exclusion constraint, which PostgreSQL cannot rebuild concurrently"
-    if estimate is not None and not estimate.confirmed:
-        bound = estimate.error_bound
-        if bound is None or estimate.ratio - bound <= limits.bloat_threshold:
-            error = "of unknown error" if bound is None else f"within {bound:.0%}"
-            return f"its bloat is an estimate {error} by {estimate.method}, not confirmed"
+    if (
+        estimate is not None
+        and not estimate.confirmed
+        and estimate.ratio - estimate.error_bound <= limits.bloat_threshold
+    ):
+        error = f"within {estimate.error_bound:.0%} by {estimate.method}"
+        return f"its bloat is an estimate {error}, not confirmed"
     need = _disk_need(index, limits)
     if need > limits.usable_disk_bytes:
         known = (

@@ -1,10 +1,10 @@
 import json
 from dataclasses import replace
 
-from herald_pipelines.database.indexes.bloat import BloatEstimate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from herald_pipelines.database.indexes.bloat import BloatEstimate
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexUsage
 from herald_pipelines.database.indexes.plan import RebuildLimits, plan_rebuilds
 
@@ -95,7 +95,7 @@ def test_an_unconfirmed_estimate_counts_only_beyond_its_error():
     bloat = {
         10: estimate(0.3, confirmed=False, error_bound=0.05),
         20: estimate(0.24, confirmed=False, error_bound=0.05),
-        30: estimate(0.9, confirmed=False, error_bound=None),
+        30: estimate(0.9, confirmed=False, error_bound=0.8),
     }
     plan = plan_rebuilds(facts, bloat, LIMITS)
     assert [step.oid for step in plan.steps] == [10]

@@ -1,0 +1,42 @@
+-- How busy the server is, apart from our own sessions (application_name herald:...). A role without
+-- pg_read_all_stats sees no state of other roles' sessions and takes the server for quieter than it is.
+with client as (
+    select
+        pid,
+        datname,
+        usename,
+        application_name,
+        state,
+        extract(epoch from clock_timestamp() - xact_start) as transaction_seconds
+    from pg_stat_activity
+    where backend_type = 'client backend'
+      and application_name not like 'herald:%%'
+      and pid <> pg_backend_pid()
+),
+oldest as (
+    select *
+    from client
+    where datname = current_database()
+      and transaction_seconds is not null
+      and application_name <> 'pg_dump'
+    order by transaction_seconds desc
+    limit 1
+)
+select
+    (select count(*) from client where state <> 'idle') as active_sessions,
+    (select transaction_seconds::double precision from oldest) as transaction_seconds,
+    (select format('pid %%s, %%s as %%s, %%s', pid, coalesce(nullif(application_name, ''), 'unnamed'), usename, state) from oldest)
+        as transaction_holder,
+    (select max(extract(epoch from replay_lag))::double precision from pg_stat_replication) as lag_seconds,
+    (
+        select max(pg_wal_lsn_diff(sent_lsn, replay_lsn))::bigint
+        from pg_stat_replication
+    ) as lag_bytes,
+    array(
+        select format('pg_dump (pid %%s)', pid)
+        from client
+        where application_name = 'pg_dump' and datname = current_database()
+        union all
+        select format('base backup (pid %%s)', pid)
+        from pg_stat_progress_basebackup
+    ) as backups

@@ -1,0 +1,19 @@
+-- One index as it is now, by its oid; no row when it is gone.
+select
+    i.indexrelid as oid,
+    n.nspname as schema,
+    c.relname as index,
+    i.indrelid as table_oid,
+    tn.nspname as table_schema,
+    t.relname as table,
+    pg_relation_filenode(c.oid) as relfilenode,
+    pg_relation_size(c.oid) as size_bytes,
+    nullif(c.reltuples, -1)::double precision as tuples,
+    i.indisvalid as is_valid,
+    pg_get_indexdef(c.oid) as definition
+from pg_index as i
+join pg_class as c on c.oid = i.indexrelid
+join pg_namespace as n on n.oid = c.relnamespace
+join pg_class as t on t.oid = i.indrelid
+join pg_namespace as tn on tn.oid = t.relnamespace
+where i.indexrelid = %(oid)s
