@@ -66,7 +66,9 @@ class StatementTimeout(TransientFailure):
     """A statement ran into statement_timeout, or was cancelled."""
 
 
-def unknown_value(what: str, value: object, known: Iterable[object], *, hint: str | None = None) -> UsageError:
+def unknown_value(
+    what: str, value: object, known: Iterable[object], *, hint: str | None = None
+) -> UsageError:
     """Return the error for a value that is not among the known ones.
 
     >>> unknown_value("task", "indx", ["index_rebuild"]).message

@@ -1,4 +1,4 @@
-"""Small frozen values and conversions that every room uses. Not here: anything that does I/O, except the one clock."""
+"""Small frozen values and conversions that every room uses. Not here: I/O, except the one clock."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

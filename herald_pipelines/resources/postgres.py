@@ -13,6 +13,7 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 import sqlalchemy as sa
+import sqlalchemy.exc
 from sqlalchemy.pool import NullPool
 
 from herald_pipelines.errors import (
@@ -52,23 +53,27 @@ def translate_error(error: BaseException, doing: str) -> HeraldError:
         error: what SQLAlchemy or psycopg2 raised.
         doing: what was being done, for the sentence: "connecting to platform".
     """
-    origin = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+    origin = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None else error
     message = " ".join(str(origin).split()) or type(origin).__name__
     sqlstate = getattr(origin, "pgcode", None) or ""
     sentence = f"{doing}: {message}"
+    # An OperationalError by class, but no outage: an extension that is not preloaded, a view that takes no rows.
+    no_outage = isinstance(origin, psycopg2.errors.ObjectNotInPrerequisiteState)
+    # libpq's own errors, from before there is a session, have no SQLSTATE.
+    refused = not sqlstate and ("password" in message or "does not exist" in message.rpartition("FATAL:")[2])
+    result: HeraldError = PermanentFailure(sentence)
     if isinstance(origin, psycopg2.errors.LockNotAvailable):
-        return LockTimeout(sentence)
-    if isinstance(origin, psycopg2.errors.QueryCanceled):
-        return StatementTimeout(sentence)
-    if sqlstate.startswith(("28", "3D")) or "password" in message or "does not exist" in message.split("FATAL:")[-1]:
-        if not sqlstate or sqlstate.startswith(("28", "3D")):
-            return PermanentFailure(sentence, hint="check the url, the role and its secret in herald.yaml")
-        return PermanentFailure(sentence)
-    if isinstance(origin, psycopg2.errors.InsufficientPrivilege):
-        return PermanentFailure(sentence, hint="grant the role what is named (sql/roles shows the least rights)")
-    if isinstance(origin, (psycopg2.OperationalError, psycopg2.InterfaceError)):
-        return DatabaseUnavailable(sentence)
-    return PermanentFailure(sentence)
+        result = LockTimeout(sentence)
+    elif isinstance(origin, psycopg2.errors.QueryCanceled):
+        result = StatementTimeout(sentence)
+    elif refused or sqlstate.startswith(("28", "3D")):
+        result = PermanentFailure(sentence, hint="check the url, the role and its secret in herald.yaml")
+    elif isinstance(origin, psycopg2.errors.InsufficientPrivilege):
+        hint = "grant the role what is named (sql/roles shows the least rights)"
+        result = PermanentFailure(sentence, hint=hint)
+    elif isinstance(origin, (psycopg2.OperationalError, psycopg2.InterfaceError)) and not no_outage:
+        result = DatabaseUnavailable(sentence)
+    return result
 
 
 @dataclass
@@ -107,7 +112,9 @@ class Session:
         Raises:
             HeraldError: of the kind that fits what the server said.
         """
-        return self._run(statement, parameters, f"{statement.split(maxsplit=1)[0].lower()} on {self.database}")
+        return self._run(
+            statement, parameters, f"{statement.split(maxsplit=1)[0].lower()} on {self.database}"
+        )
 
     def try_lock(self, task: str) -> bool:
         """Take the advisory lock of (database, task) for as long as this session lives, without waiting.
@@ -120,6 +127,28 @@ class Session:
             {"space": LOCK_NAMESPACE, "key": lock_key(self.database, task)},
         )[0]
         return bool(row["locked"])
+
+    def wait_for_lock(self, task: str, seconds: float) -> bool:
+        """Take the advisory lock as `try_lock` does, waiting for it at most `seconds`.
+
+        Needs an autocommit session, in which the failed wait leaves nothing behind.
+        """
+        self.execute(f"set lock_timeout = {round(seconds * 1000)}")
+        try:
+            self.execute(
+                "select pg_advisory_lock(%(space)s::int, %(key)s::int)",
+                {"space": LOCK_NAMESPACE, "key": lock_key(self.database, task)},
+            )
+        except LockTimeout:
+            return False
+        return True
+
+    def unlock(self, task: str) -> None:
+        """Give back the advisory lock of (database, task)."""
+        self.execute(
+            "select pg_advisory_unlock(%(space)s::int, %(key)s::int)",
+            {"space": LOCK_NAMESPACE, "key": lock_key(self.database, task)},
+        )
 
     def take_notices(self) -> list[str]:
         """Return the notices since the last call, and forget them."""
@@ -172,10 +201,12 @@ class Postgres:
             UsageError: the server's major version is not supported.
             PermanentFailure: the server refused the role or the database.
         """
-        engine = sa.create_engine(_engine_url(self.url), poolclass=NullPool, connect_args=self._connect_args())
+        engine = sa.create_engine(
+            _engine_url(self.url), poolclass=NullPool, connect_args=self._connect_args()
+        )
         try:
             pooled = engine.raw_connection()
-        except (sa.exc.DBAPIError, psycopg2.Error) as error:
+        except (sqlalchemy.exc.DBAPIError, psycopg2.Error) as error:
             raise translate_error(error, f"connecting to {self.database}") from error
         connection: Any = pooled.driver_connection
         try:
@@ -207,6 +238,7 @@ class Postgres:
             "client_connection_check_interval": DEAD_CLIENT_CHECK_SECONDS * 1000,
             "timezone": "UTC",
             "datestyle": "ISO",
+            "idle_session_timeout": 0,
             "search_path": "pg_catalog",
         }
         return {
@@ -234,8 +266,11 @@ def read_identity(session: Session) -> DatabaseIdentity:
 def _engine_url(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise UsageError("a database url could not be read", hint="write postgresql://role@host:5432/database") from error
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        # Not chained: a port that is no number may be a part of the password.
+        raise UsageError(
+            "a database url could not be read", hint="write postgresql://role@host:5432/database"
+        ) from None
     return parsed.set(drivername="postgresql+psycopg2")
 
 

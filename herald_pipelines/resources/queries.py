@@ -19,7 +19,8 @@ def sql_root() -> Path:
         if (folder / "queries").is_dir():
             return folder
     raise PermanentFailure(
-        f"no sql folder in or beside {_PACKAGE}", hint="the installation is incomplete: install the package again"
+        f"no sql folder in or beside {_PACKAGE}",
+        hint="the installation is incomplete: install the package again",
     )
 
 

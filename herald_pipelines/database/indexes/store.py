@@ -4,13 +4,37 @@ Not here: judging (bloat.py, verdicts.py) and what the ops database remembers (h
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 
+from herald_pipelines.database.indexes.bloat import (
+    BloatEstimate,
+    IndexPages,
+    can_be_confirmed,
+    confirm_bloat,
+)
+from herald_pipelines.database.indexes.duplicates import KeyStatistics
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexKey, IndexUsage
+from herald_pipelines.errors import LockTimeout, PermanentFailure, StatementTimeout
 from herald_pipelines.resources.postgres import Row, Session
+from herald_pipelines.resources.queries import quote_identifier
+from herald_pipelines.values import format_bytes
 
 # Defaults of the access methods; others have no fillfactor.
 DEFAULT_FILLFACTOR = {"btree": 90, "gist": 90, "hash": 75, "spgist": 80}
+
+STATISTICS_AT_ONCE = 200
+"""Indexes whose statistics are held in memory together: a hundred frequencies a key."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What reading the pages of an index told, or why they were not read."""
+
+    oid: int
+    estimate: BloatEstimate | None
+    reason: str | None
+    """Why there is no estimate; null when there is one."""
 
 
 def read_index_facts(session: Session) -> tuple[IndexFacts, ...]:
@@ -30,6 +54,107 @@ def read_index_facts(session: Session) -> tuple[IndexFacts, ...]:
         for row in session.fetch("indexes/read_indexes")
         if row["oid"] in columns and row["definition"] is not None and row["size_bytes"] is not None
     )
+
+
+def confirm_indexes(
+    session: Session, indexes: Sequence[IndexFacts], *, budget_bytes: float = float("inf")
+) -> Generator[Confirmation]:
+    """Read the pages of indexes one after the other, and give each one's bloat as soon as it is known.
+
+    An index that is locked, takes longer than the session's statement timeout, vanishes, or does not fit into
+    what is left of the budget is given with the reason, and the others go on.
+
+    Args:
+        session: in autocommit, so that no lock outlives the reading of its index.
+        indexes: in the order of their reading.
+        budget_bytes: how many bytes of indexes may be read.
+
+    Raises:
+        DatabaseUnavailable: the server went away.
+    """
+    schema, hindrance = _find_pgstattuple(session)
+    left = budget_bytes
+    for start in range(0, len(indexes), STATISTICS_AT_ONCE):
+        part = indexes[start : start + STATISTICS_AT_ONCE]
+        statistics = _read_key_statistics(session, [index.oid for index in part])
+        for index in part:
+            if not can_be_confirmed(index):
+                yield Confirmation(index.oid, None, "only valid b-trees with pages of their own can be read")
+            elif schema is None:
+                yield Confirmation(index.oid, None, hindrance)
+            elif index.size_bytes > left:
+                yield Confirmation(index.oid, None, _over_budget(index, left))
+            else:
+                left -= index.size_bytes
+                yield _confirm(session, schema, index, statistics[index.oid])
+
+
+def _find_pgstattuple(session: Session) -> tuple[str | None, str | None]:
+    """Return the schema of the extension, or why it cannot be used."""
+    rows = session.fetch("indexes/find_pgstattuple")
+    if not rows:
+        return None, "the extension pgstattuple is not installed in this database"
+    if not rows[0]["usable"]:
+        return (
+            None,
+            "the role may not use the extension pgstattuple (grant it pg_monitor or pg_stat_scan_tables)",
+        )
+    return rows[0]["schema"], None
+
+
+def _over_budget(index: IndexFacts, left: float) -> str:
+    return (
+        f"its {format_bytes(index.size_bytes)} are more than the {format_bytes(left)} that may still be read"
+    )
+
+
+def _read_key_statistics(session: Session, oids: list[int]) -> defaultdict[int, list[KeyStatistics]]:
+    found: defaultdict[int, list[KeyStatistics]] = defaultdict(list)
+    for row in session.fetch("indexes/read_key_statistics", oids=oids):
+        found[row["oid"]].append(
+            KeyStatistics(
+                null_fraction=row["null_fraction"],
+                n_distinct=row["n_distinct"],
+                common_fractions=tuple(row["common_fractions"]),
+                target=row["target"],
+            )
+        )
+    return found
+
+
+def _confirm(
+    session: Session, schema: str, index: IndexFacts, statistics: Sequence[KeyStatistics]
+) -> Confirmation:
+    try:
+        pages = read_pages(session, schema, index)
+    except (LockTimeout, StatementTimeout, PermanentFailure) as error:
+        return Confirmation(index.oid, None, error.message)
+    return Confirmation(index.oid, confirm_bloat(index, pages, statistics), None)
+
+
+def read_pages(session: Session, schema: str, index: IndexFacts) -> IndexPages:
+    """Count the pages and items of a b-tree through the extension in `schema`; it is read twice, then warm.
+
+    Raises:
+        LockTimeout: somebody locks it exclusively.
+        StatementTimeout: it takes too long.
+        PermanentFailure: it is gone, or not a valid b-tree.
+    """
+    extension = quote_identifier(schema)
+    rows = session.execute(
+        "select p.index_size as size_bytes, p.internal_pages, p.leaf_pages,"
+        " coalesce(nullif(p.avg_leaf_density, 'NaN'), 0) as leaf_density,"
+        " coalesce(nullif(p.leaf_fragmentation, 'NaN'), 0) as leaf_fragmentation,"
+        " t.tuple_count as items, t.tuple_len as item_bytes,"
+        # A table that was not vacuumed or analysed since the statistics began has no count of its rows.
+        " case when coalesce(s.last_vacuum, s.last_autovacuum, s.last_analyze, s.last_autoanalyze) is not null"
+        " then s.n_live_tup else 0 end as live_rows, coalesce(s.n_dead_tup, 0) as dead_rows"
+        f" from {extension}.pgstatindex(%(oid)s::oid::regclass) as p"
+        f" cross join {extension}.pgstattuple(%(oid)s::oid::regclass) as t"
+        " left join pg_stat_all_tables as s on s.relid = %(table)s::oid",
+        {"oid": index.oid, "table": index.table_oid},
+    )
+    return IndexPages(**rows[0])
 
 
 def _facts(row: Row, columns: list[Row]) -> IndexFacts:

@@ -1,0 +1,72 @@
+"""Puts the Dagster definitions together from the settings, the calendar and the tasks. Opens no database."""
+
+import warnings
+
+import dagster as dg
+
+from herald_pipelines import scheduling
+from herald_pipelines.environment import Environment
+from herald_pipelines.ledger import Ledger
+from herald_pipelines.registry import TASKS
+from herald_pipelines.task_assets import asset_key, build_task_asset
+
+
+def build_definitions(environment: Environment) -> dg.Definitions:
+    """Return assets, jobs, schedules and the catch-up sensor of every slot of the calendar.
+
+    Raises:
+        UsageError: the calendar holds mistakes.
+    """
+    with warnings.catch_warnings():
+        # Backfill policies and multi-partition mappings are beta in Dagster: pinned, and no business of the operator.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _build(environment)
+
+
+def _build(environment: Environment) -> dg.Definitions:
+    calendar, names = environment.calendar, environment.settings.names()
+    slot_of_asset = {
+        asset.name: slot for slot in calendar.slots for name in slot.tasks for asset in TASKS[name].assets
+    }
+    partitions = {slot.name: scheduling.partitions_of(slot, names) for slot in calendar.slots}
+    assets = [
+        build_task_asset(
+            TASKS[name],
+            order=order,
+            partitions_def=partitions[slot.name],
+            upstream={
+                dep: dg.AssetDep(
+                    asset_key(dep), partition_mapping=scheduling.mapping_between(slot_of_asset[dep], slot)
+                )
+                for asset in TASKS[name].assets
+                for dep in asset.deps
+                if dep in slot_of_asset
+            },
+        )
+        for slot in calendar.slots
+        for order, name in enumerate(slot.tasks)
+    ]
+    keys = {task.name: [asset_key(asset.name) for asset in task.assets] for task in TASKS.values()}
+    jobs = {
+        slot.name: scheduling.build_slot_job(slot, [key for name in slot.tasks for key in keys[name]])
+        for slot in calendar.slots
+    }
+
+    def open_ledger() -> Ledger:
+        return Ledger(environment.targets.ops("request_missed_windows"))
+
+    return dg.Definitions(
+        assets=assets,
+        jobs=list(jobs.values()),
+        schedules=[
+            scheduling.build_schedule(slot, jobs[slot.name], environment.settings, keys)
+            for slot in calendar.slots
+        ],
+        sensors=[
+            scheduling.build_catch_up_sensor(
+                list(jobs.values()), calendar, environment.settings, keys, open_ledger
+            )
+        ],
+        resources={"herald": dg.ResourceDefinition.hardcoded_resource(environment)},
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,153 @@
+"""What a person sees: tables and sentences made from the same documents that --json prints. Not here: doing anything."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from herald_pipelines.values import format_bytes, format_seconds
+
+Document = Mapping[str, Any]
+
+PROPOSALS_SHOWN = 8
+
+
+def out() -> Console:
+    """Return the console for results (stdout)."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def progress() -> Console:
+    """Return the console for progress and logs (stderr)."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _percent(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio * 100:.1f} %"
+
+
+def show_settings(document: Document) -> None:
+    """Print the resolved settings as YAML."""
+    out().print(yaml.safe_dump(dict(document), sort_keys=False).rstrip(), markup=False)
+
+
+def show_migration(document: Document) -> None:
+    """Print what a migration did."""
+    applied: Sequence[str] = document["applied"]
+    if applied:
+        out().print(f"ops database at {document['revision']}: applied {', '.join(applied)}", markup=False)
+    else:
+        out().print(f"ops database at {document['revision']}: nothing to do", markup=False)
+
+
+def show_indexes(document: Document) -> None:
+    """Print a row an index, the most wasteful first, then what is proposed."""
+    console = out()
+    rows = sorted(document["indexes"], key=lambda row: (-(row["bloat_bytes"] or 0), -row["size_bytes"]))
+    table = _table("index", "table", "method", "size", "bloat", "wasted", "by", "scans", "verdicts",
+                   right=("size", "bloat", "wasted", "scans"))  # fmt: skip
+    for row in rows:
+        table.add_row(
+            row["index"],
+            f"{row['schema']}.{row['table']}",
+            row["access_method"],
+            format_bytes(row["size_bytes"]),
+            _percent(row["bloat_ratio"]),
+            "" if row["bloat_bytes"] is None else format_bytes(row["bloat_bytes"]),
+            row["bloat_method"] or "",
+            "" if row["scans"] is None else str(row["scans"]),
+            ", ".join(verdict["kind"] for verdict in row["verdicts"])
+            + (" → rebuild" if row["rebuild_planned"] else ""),
+        )
+    console.print(table)
+    for row in rows:
+        for verdict in row["verdicts"]:
+            console.print(
+                f"{row['schema']}.{row['index']}: {verdict['kind']}: {verdict['reason']}", markup=False
+            )
+            if verdict["ddl"]:
+                console.print(f"    {verdict['ddl']}", markup=False)
+    for note in document.get("notes", ()):
+        console.print(f"note: {note}", markup=False)
+
+
+def show_run(document: Document) -> None:
+    """Print what a run of a task did on each database."""
+    console = out()
+    for entry in document["databases"]:
+        head = f"{document['task']} on {entry['database']}, window {document['window']} ({entry['mode']}): {entry['outcome']}"
+        console.print(head, markup=False, style="bold")
+        if entry["reason"]:
+            console.print(f"  {entry['reason']}", markup=False)
+        for name, value in entry.get("summary", {}).items():
+            shown = format_bytes(value) if name.endswith("_bytes") else str(value)
+            console.print(f"  {name.removesuffix('_bytes').replace('_', ' '):<20} {shown}", markup=False)
+        if document["task"] == "index_rebuild" and entry.get("indexes"):
+            console.print(_rebuild_table(entry["indexes"]))
+
+
+def _rebuild_table(rows: Sequence[Document]) -> Table:
+    table = _table("index", "size", "promised", "achieved", "took", "outcome",
+                   right=("size", "promised", "achieved", "took"))  # fmt: skip
+    for row in rows:
+        table.add_row(
+            f"{row['schema']}.{row['index']}",
+            format_bytes(row["size_bytes"]),
+            "" if row["promised_bytes"] is None else format_bytes(row["promised_bytes"]),
+            "" if row["achieved_bytes"] is None else format_bytes(row["achieved_bytes"]),
+            "" if row["seconds"] is None else format_seconds(row["seconds"]),
+            row["outcome"] + (f": {row['reason']}" if row["reason"] else ""),
+        )
+    return table
+
+
+def show_windows(document: Document) -> None:
+    """Print a row a window."""
+    table = _table(
+        "database", "slot", "window", "state", "attempts", "open tasks", "again", right=("attempts",)
+    )
+    for row in document["windows"]:
+        open_tasks = ", ".join(row["open_tasks"])
+        table.add_row(row["database"], row["slot"], row["window"], row["state"], str(row["attempts"]), open_tasks,
+                      row["retry_at"] or "")  # fmt: skip
+    console = out()
+    if document["windows"]:
+        console.print(table)
+    else:
+        console.print("no missed windows" if document["missed"] else "no windows yet")
+
+
+def show_demo(document: Document) -> None:
+    """Print what a maintenance window did to the sample platform, and what to open next."""
+    console = out()
+    found, done, proposed = document["found"], document["done"], document["proposed"]
+    console.print()
+    table = _table("", "", "", right=())
+    table.add_row("found", f"{found['indexes']} indexes, {format_bytes(found['size_bytes'])}",
+                  f"{found['bloated']} bloated with {format_bytes(found['bloat_bytes'])} of waste,"
+                  f" {found['invalid']} invalid")  # fmt: skip
+    table.add_row("done", f"{done['rebuilt']} rebuilt in {format_seconds(done['rebuild_seconds'])}",
+                  f"REINDEX CONCURRENTLY, {done['skipped']} left alone with a reason")  # fmt: skip
+    table.add_row("reclaimed", format_bytes(done["reclaimed_bytes"]),
+                  f"of {format_bytes(done['promised_bytes'])} promised, by pg_relation_size before and after")  # fmt: skip
+    table.add_row("proposed", f"{len(proposed)} drops", "for you to decide: nothing drops an index by itself")
+    console.print(table)
+    console.print()
+    for proposal in proposed[:PROPOSALS_SHOWN]:
+        console.print(f"  {proposal['kind']:<10} {proposal['ddl']}", markup=False)
+    if len(proposed) > PROPOSALS_SHOWN:
+        console.print(f"  and {len(proposed) - PROPOSALS_SHOWN} more")
+    console.print()
+    table = _table("next", "")
+    table.add_row("herald indexes --database platform", "every index with its reasons")
+    table.add_row("herald up", "the same window in the web interface, with the calendar running")
+    console.print(table)

@@ -1,0 +1,74 @@
+"""Everything a process of ours needs, put together once from the environment: settings, targets, the embedded server.
+
+The Dagster resource, the CLI and the supervisor each make one of these. Nothing is opened or started by making it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from herald_pipelines.calendar import Calendar, load_calendar
+from herald_pipelines.registry import TASKS
+from herald_pipelines.resources.embedded import EmbeddedServer
+from herald_pipelines.resources.targets import Targets
+from herald_pipelines.settings import Settings, load_settings
+from herald_pipelines.tasks import TaskResult
+
+DAGSTER_DATABASE = "dagster"
+DAGSTER_URL_VARIABLE = "HERALD_DAGSTER_URL"
+
+
+def _ignore(_database: str, _result: TaskResult) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Settings and what is reached through them."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    on_result: Callable[[str, TaskResult], None] = _ignore
+    """Told of each database's result as soon as it is there: how the CLI shows a run it started."""
+    say: Callable[[str], None] | None = None
+    """Where progress goes beside the run's log."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], cwd: Path) -> "Environment":
+        """Read the settings.
+
+        Raises:
+            UsageError: the settings hold mistakes; the text names each.
+        """
+        return cls(settings=load_settings(environ, cwd), environ=dict(environ))
+
+    @cached_property
+    def embedded(self) -> EmbeddedServer:
+        """The embedded server of this home, running or not."""
+        return EmbeddedServer(self.settings.home)
+
+    @property
+    def dagster_url(self) -> str | None:
+        """Where Dagster keeps its storage, when it is not the embedded server."""
+        return self.environ.get(DAGSTER_URL_VARIABLE) or None
+
+    @property
+    def uses_embedded(self) -> bool:
+        """Whether anything lives in the embedded server."""
+        targets = self.settings.databases.values()
+        return self.dagster_url is None or self.settings.embedded or any(each.url is None for each in targets)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The databases by name."""
+        return Targets(self.settings, self.environ, self.embedded.url)
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The maintenance calendar in force.
+
+        Raises:
+            UsageError: the calendar holds mistakes.
+        """
+        return load_calendar(self.settings.calendar, frozenset(TASKS))

@@ -1,0 +1,98 @@
+"""Runs a task of the calendar through its Dagster job in this process, so that the UI knows of it, daemon or not.
+
+Not here: what the run does (tasks.py), how the daemon runs the same job (scheduling.py).
+"""
+
+import os
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import dagster as dg
+
+from herald_pipelines.assembly import build_definitions
+from herald_pipelines.environment import DAGSTER_DATABASE, Environment
+from herald_pipelines.history import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
+from herald_pipelines.registry import TASKS
+from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
+from herald_pipelines.slots import Slot
+from herald_pipelines.task_assets import asset_key
+from herald_pipelines.tasks import TaskResult
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What became of a run in this process."""
+
+    run_id: str
+    success: bool
+    result: TaskResult | None
+    """Null when the task raised before it had one."""
+    error: str | None
+    refused: bool
+    """A guard said no, rather than that the work failed."""
+
+
+@contextmanager
+def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
+    """Open the Dagster instance of this home.
+
+    Raises:
+        HeraldError: its files cannot be prepared.
+    """
+    home = environment.settings.home
+    prepare_dagster_home(home)
+    url = environment.dagster_url or environment.embedded.url(DAGSTER_DATABASE)
+    # dagster.yaml reads its variables from the process's environment.
+    os.environ.update(dagster_variables(home, url))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def launch(
+    environment: Environment,
+    instance: dg.DagsterInstance,
+    *,
+    slot: Slot,
+    task: str,
+    database: str,
+    window: str,
+    say: Say,
+) -> Launched:
+    """Run one task on one database for one window, through the job of its slot."""
+    results: list[TaskResult] = []
+
+    def keep(_database: str, result: TaskResult) -> None:
+        results.append(result)
+
+    told = replace(environment, on_result=keep, say=say)
+    job = build_definitions(told).resolve_job_def(slot.name)
+    outcome = job.execute_in_process(
+        instance=instance,
+        partition_key=f"{database}|{window}",
+        asset_selection=[asset_key(asset.name) for asset in TASKS[task].assets],
+        tags={
+            DATABASE_TAG: database,
+            SLOT_TAG: slot.name,
+            WINDOW_TAG: window,
+            PID_TAG: str(os.getpid()),
+            HOST_TAG: socket.gethostname(),
+        },
+        # The run's own log has everything; this console belongs to the operator.
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    failures = [event.step_failure_data for event in outcome.all_events if event.is_step_failure]
+    failure = failures[0].user_failure_data if failures else None
+    return Launched(
+        run_id=outcome.run_id,
+        success=outcome.success,
+        result=results[0] if results else None,
+        error=None
+        if outcome.success
+        else (failure.description if failure else "the run failed; its log says why"),
+        refused=bool(failure and failure.metadata.get("refused") and failure.metadata["refused"].value),
+    )

@@ -1,0 +1,311 @@
+"""One function for each command: takes the environment and what was asked, gives a JSON-able document.
+
+Not here: parsing (cli.py), printing (console.py), anything an asset would need too (tasks.py and the domains).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from herald_pipelines import console, supervisor
+from herald_pipelines.bootstrap import prepare, running
+from herald_pipelines.database.indexes.analysis import analyze_indexes, describe_indexes
+from herald_pipelines.environment import Environment
+from herald_pipelines.errors import HeraldError, UsageError, unknown_value
+from herald_pipelines.history import window_states
+from herald_pipelines.launch import Launched, dagster_instance, launch
+from herald_pipelines.ledger import Ledger
+from herald_pipelines.registry import TASKS
+from herald_pipelines.resources.dagster_home import write_dotenv
+from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.settings import SAMPLE, check_config
+from herald_pipelines.slots import Slot, last_opening, opens_at, window_key
+from herald_pipelines.task_assets import asset_key
+from herald_pipelines.tasks import execute_task
+from herald_pipelines.values import Capability, utc_now
+
+Environ = Mapping[str, str]
+Document = dict[str, Any]
+NO_RUN = "dry run"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What `herald run` prints and exits with."""
+
+    document: Document
+    exit_code: int
+
+
+def check(environ: Environ, cwd: Path) -> Document:
+    """Return the resolved settings, masked.
+
+    Raises:
+        UsageError: every mistake, one a line.
+    """
+    return check_config(environ, cwd, tasks=TASKS)
+
+
+def migrate(environ: Environ, cwd: Path) -> Document:
+    """Bring the ops database to this version's schema."""
+    environment = Environment.load(environ, cwd)
+    say = _say()
+    with running(environment, say):
+        report = prepare(environment, scale=None, say=say)
+    return {
+        "revision": report.to_revision,
+        "from_revision": report.from_revision,
+        "applied": list(report.applied),
+    }
+
+
+def indexes(environ: Environ, cwd: Path, *, database: str) -> Document:
+    """Measure and judge the indexes of a database; reads only, with or without an ops database."""
+    environment = Environment.load(environ, cwd)
+    settings, now, say = environment.settings, utc_now(), _say()
+    settings.database(database)
+    notes: list[str] = []
+    with running(environment, say):
+        observe = environment.targets.postgres(database, Capability.OBSERVE, "indexes")
+        identity = observe.identity()
+        ops = _reachable_ops(environment, notes)
+        analysis = analyze_indexes(
+            observe,
+            environment.targets.replicas(database, "indexes"),
+            ops,
+            identity,
+            settings.indexes_of(database),
+            budget_seconds=settings.budget_of(database, "index_analysis"),
+            now=now,
+            say=say,
+        )
+    return {
+        "database": database,
+        "server_version": identity.server_version,
+        "analyzed_at": now.isoformat(),
+        "indexes": describe_indexes(analysis, now),
+        "notes": notes,
+    }
+
+
+def windows(environ: Environ, cwd: Path, *, missed: bool, database: str | None) -> Document:
+    """Return the windows within the look-back and what became of them."""
+    environment = Environment.load(environ, cwd)
+    if database is not None:
+        environment.settings.database(database)
+    now, say = utc_now(), _say()
+    keys = {task.name: [asset_key(asset.name) for asset in task.assets] for task in TASKS.values()}
+    with running(environment, say), dagster_instance(environment) as instance:
+        ledger = Ledger(environment.targets.ops("windows", read_only=True))
+        states = window_states(instance, environment.calendar, environment.settings, keys, ledger, now)
+    return {
+        "missed": missed,
+        "now": now.isoformat(),
+        "windows": [
+            {
+                "database": state.database,
+                "slot": state.slot,
+                "window": state.window,
+                "opened_at": state.opened_at.isoformat(),
+                "state": state.state.value,
+                "open_tasks": list(state.open_tasks),
+                "attempts": state.attempts,
+                "retry_at": None if state.retry_at is None else state.retry_at.isoformat(),
+            }
+            for state in states
+            if (state.missed or not missed) and database in (None, state.database)
+        ],
+    }
+
+
+def run(
+    environ: Environ, cwd: Path, *, task: str, window: str | None, database: str | None, dry_run: bool
+) -> RunOutcome:
+    """Run a task on one database or on all, through its Dagster job; a dry run only plans.
+
+    Raises:
+        UsageError: no such task, database or window, or the window has not opened yet.
+    """
+    environment = Environment.load(environ, cwd)
+    if task not in TASKS:
+        raise unknown_value("task", task, TASKS)
+    slot = environment.calendar.slot_of(task)
+    settings, now, say = environment.settings, utc_now(), _say()
+    if database is not None:
+        settings.database(database)
+    key = _window(slot, window, now)
+    names = [database] if database else [name for name in settings.names() if settings.is_enabled(name, task)]
+    with running(environment, say):
+        if dry_run:
+            entries = [_plan(environment, task, name, key, now, say) for name in names]
+        else:
+            with dagster_instance(environment) as instance:
+                entries = [
+                    _entry(
+                        environment,
+                        task,
+                        name,
+                        launch(
+                            environment, instance, slot=slot, task=task, database=name, window=key, say=say
+                        ),
+                    )
+                    for name in names
+                ]
+    failed = {entry["outcome"] for entry in entries}
+    return RunOutcome(
+        {"task": task, "slot": slot.name, "window": key, "dry_run": dry_run, "databases": entries},
+        exit_code=1 if "failed" in failed else 3 if "refused" in failed else 0,
+    )
+
+
+def up(environ: Environ, cwd: Path, *, port: int, scale: float) -> int:
+    """Start everything and keep it running until a signal ends it."""
+    environment = Environment.load(environ, cwd)
+    say = _say()
+    if environment.uses_embedded:
+        say("starting the embedded PostgreSQL")
+        environment.embedded.ensure_started()
+    prepare(environment, scale=scale, say=say)
+    if environment.settings.source is not None:
+        # The processes run in another folder.
+        environ = {**environ, "HERALD_CONFIG": str(environment.settings.source.absolute())}
+    return supervisor.up(
+        environment.settings.home,
+        port=port,
+        environ=environ,
+        storage=environment.dagster_url or environment.embedded,
+        say=say,
+    )
+
+
+def write_env(environ: Environ, cwd: Path) -> Document:
+    """Write the .env by which `dg` finds this home's Dagster instance."""
+    environment = Environment.load(environ, cwd)
+    with running(environment, _say()):
+        prepare(environment, scale=None, say=_say())
+        url = environment.dagster_url or environment.embedded.url("dagster")
+        return {"path": str(write_dotenv(cwd, environment.settings.home, url))}
+
+
+def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
+    """Run the daily and the weekly window on the sample platform, and say what was found, done and proposed.
+
+    Raises:
+        UsageError: the settings name databases of one's own: a demo must not touch them.
+        HeraldError: a task failed.
+    """
+    environment = Environment.load(environ, cwd)
+    if SAMPLE not in environment.settings.databases or environment.settings.databases[SAMPLE].url is not None:
+        raise UsageError(
+            f"the demo needs the sample platform, and {environment.settings.source} names databases of its own",
+            hint="run it in a folder without herald.yaml",
+        )
+    say = _say()
+    with running(environment, say):
+        prepare(environment, scale=scale, say=say)
+        with dagster_instance(environment) as instance:
+            found = _must(environment, instance, "index_analysis", say)
+            done = _must(environment, instance, "index_rebuild", say)
+    summary, rebuilt = found["summary"], done["summary"]
+    return {
+        "database": SAMPLE,
+        "found": summary,
+        "done": rebuilt,
+        "rebuilt": [row for row in done["indexes"] if row["outcome"] == "done"],
+        "proposed": [
+            {"index": f"{row['schema']}.{row['index']}", "size_bytes": row["size_bytes"], **verdict}
+            for row in found["indexes"]
+            for verdict in row["verdicts"]
+            if verdict["kind"] in ("unused", "duplicate", "redundant")
+        ],
+    }
+
+
+def _must(
+    environment: Environment, instance: dg.DagsterInstance, task: str, say: Callable[[str], None]
+) -> Mapping[str, Any]:
+    slot = environment.calendar.slot_of(task)
+    window = _window(slot, None, utc_now())
+    say(f"{task} on {SAMPLE}, window {window}")
+    launched = launch(environment, instance, slot=slot, task=task, database=SAMPLE, window=window, say=say)
+    if launched.result is None or launched.error is not None:
+        raise HeraldError(launched.error or f"{task} gave no result")
+    return launched.result.document
+
+
+def _window(slot: Slot, window: str | None, now: datetime) -> str:
+    """Return the key of the window that was asked for, or of the newest one."""
+    if window is None:
+        return window_key(slot, last_opening(slot, now))
+    if opens_at(slot, window) > now:
+        raise UsageError(
+            f"window {window} of {slot.name} has not opened yet",
+            hint=f"the newest is {window_key(slot, last_opening(slot, now))}",
+        )
+    return window
+
+
+def _plan(
+    environment: Environment, task: str, database: str, window: str, now: datetime, say: Callable[[str], None]
+) -> Document:
+    settings = environment.settings
+    entry: Document = {
+        "database": database,
+        "mode": settings.mode_of(database, task).value,
+        "run_id": None,
+        "reason": None,
+    }
+    result = execute_task(
+        TASKS[task],
+        database,
+        covered=(window,),
+        late=False,
+        dry_run=True,
+        now=now,
+        run_id=NO_RUN,
+        settings=settings,
+        targets=environment.targets,
+        say=say,
+    )
+    return {**entry, "outcome": "planned", **result.document}
+
+
+def _entry(environment: Environment, task: str, database: str, launched: Launched) -> Document:
+    outcome = "done" if launched.success else "refused" if launched.refused else "failed"
+    return {
+        "database": database,
+        "mode": environment.settings.mode_of(database, task).value,
+        "run_id": launched.run_id,
+        "reason": launched.error,
+        "outcome": outcome,
+        **(launched.result.document if launched.result else {}),
+    }
+
+
+def _reachable_ops(environment: Environment, notes: list[str]) -> Postgres | None:
+    """Return the ops database, or None with a note when it cannot be reached or holds no schema of ours yet."""
+    try:
+        ops = environment.targets.ops("indexes", read_only=True)
+        with ops.session() as session:
+            if session.fetch("ledger/find_schema"):
+                return ops
+    except HeraldError as error:
+        notes.append(f"no history: {error.message}")
+        return None
+    notes.append("no history: the ops database holds no schema of ours (herald migrate creates it)")
+    return None
+
+
+def _say() -> Callable[[str], None]:
+    """Return the function that shows progress: a line on stderr, with the time."""
+    shown = console.progress()
+
+    def say(text: str) -> None:
+        shown.print(f"[dim]{utc_now():%H:%M:%S}[/dim] ", end="")
+        shown.print(text, markup=False)
+
+    return say

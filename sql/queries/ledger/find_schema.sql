@@ -1,0 +1,3 @@
+select oid
+  from pg_class
+ where oid = to_regclass('herald.maintenance_log')

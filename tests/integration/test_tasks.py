@@ -1,0 +1,296 @@
+"""Every task's way through the lock, the ledger, the guard and Dagster, with a toy task on real servers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import psycopg2
+import pytest
+
+from herald_pipelines.environment import Environment
+from herald_pipelines.errors import DatabaseUnavailable, GuardRefusal, PermanentFailure
+from herald_pipelines.ledger import Ledger
+from herald_pipelines.migrations import migrate
+from herald_pipelines.resources.targets import Targets
+from herald_pipelines.scheduling import partitions_of
+from herald_pipelines.settings import Settings
+from herald_pipelines.slots import Cadence, Slot
+from herald_pipelines.task_assets import asset_key, build_task_asset
+from herald_pipelines.tasks import (
+    AssetInfo,
+    CheckInfo,
+    CheckVerdict,
+    Markdown,
+    Task,
+    TaskContext,
+    TaskResult,
+    execute_task,
+)
+from herald_pipelines.values import Mode, Outcome
+
+NOW = datetime(2026, 11, 24, 2, 5, tzinfo=UTC)
+SLOT = Slot("maintenance", Cadence.DAILY, ("polish",), date(2026, 11, 1))
+
+
+@dataclass
+class Polish:
+    """A task that remembers what it was told, and fails where it is told to."""
+
+    contexts: list[TaskContext] = field(default_factory=list)
+    error: Exception | None = None
+    problems: tuple[str, ...] = ()
+    during: Callable[[], None] | None = None
+
+    def task(self, *, acts: bool = False) -> Task:
+        return Task(
+            name="polish",
+            description="Polishes.",
+            group="toys",
+            assets=(AssetInfo("shine", "How it shines."), AssetInfo("gloss", "More of it.", ("shine",))),
+            checks=(CheckInfo("shiny", "gloss", "Whether it shines."),),
+            body=self.body,
+            acts=acts,
+        )
+
+    def body(self, context: TaskContext) -> TaskResult:
+        self.contexts.append(context)
+        if self.during:
+            self.during()
+        if self.error:
+            raise self.error
+        return TaskResult(
+            metadata={"shine": {"lumen": 7, "table": Markdown("| a |")}},
+            checks=(
+                CheckVerdict("shiny", passed=False, is_error=False, summary="dull", metadata={"lumen": 7}),
+            ),
+            summary={"lumen": 7},
+            document={"lumen": 7},
+            problems=self.problems,
+        )
+
+
+class House:
+    """Settings with a few targets and a migrated ops database on one server."""
+
+    def __init__(self, ops_url: str, targets: dict[str, dict[str, Any]]) -> None:
+        self.environ = {"OPS_URL": ops_url}
+        databases: dict[str, Any] = {}
+        for name, options in targets.items():
+            self.environ[f"{name.upper()}_URL"] = options.pop("url")
+            databases[name] = {"url": {"env": f"{name.upper()}_URL"}, **options}
+        self.settings = Settings.model_validate(
+            {"version": 1, "ops": {"url": {"env": "OPS_URL"}}, "databases": databases}
+        )
+        self.targets = Targets(
+            self.settings, self.environ, lambda name: pytest.fail(f"{name} is not embedded")
+        )
+        self.ops = self.targets.ops("test")
+        migrate(self.ops)
+
+    def execute(self, task: Task, database: str = "one", *, dry_run: bool = False) -> TaskResult:
+        return execute_task(
+            task,
+            database,
+            covered=("2026-11-24",),
+            late=False,
+            dry_run=dry_run,
+            now=NOW,
+            run_id="run",
+            settings=self.settings,
+            targets=self.targets,
+            say=lambda _: None,
+        )
+
+    def rows(
+        self, statement: str = "select * from herald.maintenance_log order by id"
+    ) -> list[dict[str, Any]]:
+        with self.ops.session() as session:
+            return [dict(row) for row in session.execute(statement)]
+
+
+@pytest.fixture
+def house(pg18) -> House:
+    quick = {"wait_seconds": 0}
+    return House(
+        pg18.create_database(),
+        {
+            "one": {"url": pg18.create_database(), "mode": "apply", "guards": quick},
+            "two": {"url": pg18.create_database(), "guards": quick},
+            "gone": {"url": "postgresql://nobody@127.0.0.1:1/gone"},
+        },
+    )
+
+
+def test_a_window_leaves_one_closed_row_and_its_verdicts(house: House):
+    polish = Polish()
+    house.execute(polish.task())
+    (row,) = house.rows()
+    assert (row["database"], row["task"], row["window_key"], row["outcome"]) == (
+        "one",
+        "polish",
+        "2026-11-24",
+        "done",
+    )
+    assert row["evidence"] == {"mode": "apply", "late": False, "covered": ["2026-11-24"]}
+    assert row["result"] == {"lumen": 7}
+    assert polish.contexts[0].may_act
+    (check,) = house.rows("select * from herald.check_result")
+    assert (check["asset"], check["check_name"], check["passed"], check["severity"]) == (
+        "herald/gloss",
+        "shiny",
+        False,
+        "WARN",
+    )
+
+
+def test_a_database_that_an_operator_adds_is_only_observed(house: House):
+    polish = Polish()
+    house.execute(polish.task(acts=True), "two")
+    assert polish.contexts[0].mode is Mode.OBSERVE
+    assert not polish.contexts[0].may_act
+    assert house.rows()[0]["outcome"] == "done"
+
+
+def test_a_dry_run_writes_nothing_and_needs_no_ops_database(house: House):
+    house.environ["OPS_URL"] = "postgresql://nobody@127.0.0.1:1/gone"
+    polish = Polish()
+    assert house.execute(polish.task(acts=True), dry_run=True).document == {"lumen": 7}
+    assert not polish.contexts[0].may_act
+    house.environ["OPS_URL"] = house.ops.url
+    assert house.rows() == []
+    assert house.rows("select * from herald.target_database") == []
+
+
+def test_a_task_never_runs_twice_at_once_on_one_database(house: House):
+    polish = Polish()
+    second = Polish()
+
+    def try_again() -> None:
+        with pytest.raises(GuardRefusal, match="polish is already running on one"):
+            house.execute(second.task())
+        house.execute(second.task(), "two")
+
+    polish.during = try_again
+    house.execute(polish.task())
+    assert [context.database for context in second.contexts] == ["two"]
+
+
+def test_the_backend_of_a_killed_worker_holds_its_successor_off(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("herald_pipelines.tasks.WORKER_STOP_SECONDS", 0.2)
+    polish = Polish()
+    with house.targets.postgres("one", "maintain", "polish").session(autocommit=True) as worker:
+        assert worker.try_lock("polish")
+        with pytest.raises(GuardRefusal, match="still at work on one"):
+            house.execute(polish.task())
+    house.execute(polish.task())
+    assert len(polish.contexts) == 1
+
+
+def test_rows_of_a_dead_run_are_closed_as_interrupted(house: House):
+    identity = house.targets.postgres("one", "observe", "polish").identity()
+    Ledger(house.ops, "dead").open(identity, "polish", "2026-11-23")
+    house.execute(Polish().task())
+    assert [row["outcome"] for row in house.rows()] == ["interrupted", "done"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "reason"),
+    [
+        (GuardRefusal("too busy"), Outcome.REFUSED, "too busy"),
+        (PermanentFailure("no right"), Outcome.FAILED, "no right"),
+        (ZeroDivisionError("oh"), Outcome.FAILED, "ZeroDivisionError: oh"),
+    ],
+)
+def test_an_error_closes_the_row_and_goes_on(house: House, error: Exception, outcome: Outcome, reason: str):
+    with pytest.raises(type(error)):
+        house.execute(Polish(error=error).task())
+    (row,) = house.rows()
+    assert (row["outcome"], row["reason"]) == (outcome, reason)
+
+
+def test_the_busy_guard_stops_an_acting_task_before_it_begins(house: House):
+    limits = house.settings.databases["one"].guards.model_copy(update={"max_transaction_seconds": 0.0})
+    database = house.settings.databases["one"].model_copy(update={"guards": limits})
+    house.settings = house.settings.model_copy(
+        update={"databases": {**house.settings.databases, "one": database}}
+    )
+    other = psycopg2.connect(house.environ["ONE_URL"])
+    try:
+        other.cursor().execute("select 1")
+        polish = Polish()
+        with pytest.raises(GuardRefusal, match="too busy"):
+            house.execute(polish.task(acts=True))
+        assert polish.contexts == []
+        assert house.rows()[0]["outcome"] == "refused"
+        house.execute(polish.task(acts=False))
+    finally:
+        other.close()
+
+
+def test_an_unreachable_database_is_an_error_of_that_database(house: House):
+    with pytest.raises(DatabaseUnavailable):
+        house.execute(Polish().task(), "gone")
+
+
+def materialize(house: House, task: Task, first: str, last: str, *, config: dict[str, Any] | None = None):
+    partitions = partitions_of(SLOT, house.settings.names())
+    asset = build_task_asset(task, order=0, partitions_def=partitions, upstream={})
+    environment = Environment(house.settings, house.environ)
+    job = dg.Definitions(
+        assets=[asset],
+        jobs=[dg.define_asset_job("toys", selection="*")],
+        resources={"herald": dg.ResourceDefinition.hardcoded_resource(environment)},
+        executor=dg.in_process_executor,
+    ).resolve_job_def("toys")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
+            run_config={"ops": {"polish": {"config": config or {}}}},
+            raise_on_error=False,
+        )
+        names = ("shine", "gloss")
+        return result, {name: sorted(instance.get_materialized_partitions(asset_key(name))) for name in names}
+
+
+def test_one_run_over_databases_and_windows_isolates_each_database(house: House):
+    polish = Polish()
+    result, found = materialize(house, polish.task(), "two|2026-11-22", "ops|2026-11-23")
+    assert not result.success
+    good = ["ops|2026-11-22", "ops|2026-11-23", "two|2026-11-22", "two|2026-11-23"]
+    assert [key for key in found["gloss"] if key in good] == good
+    assert not [key for key in found["shine"] if key.startswith("gone")]
+    assert {context.database for context in polish.contexts} >= {"two", "ops"}
+    assert all(context.covered == ("2026-11-22", "2026-11-23") for context in polish.contexts)
+
+
+def test_a_problem_with_an_object_fails_the_window_and_keeps_it_missing(house: House):
+    result, found = materialize(
+        house, Polish(problems=("public.a: no",)).task(), "one|2026-11-22", "one|2026-11-22"
+    )
+    assert not result.success
+    assert found == {"shine": [], "gloss": []}
+    assert house.rows()[0]["outcome"] == "failed"
+
+
+def test_a_dry_run_of_the_job_materializes_nothing(house: House):
+    result, found = materialize(
+        house, Polish().task(), "one|2026-11-22", "one|2026-11-22", config={"dry_run": True}
+    )
+    assert result.success
+    assert found == {"shine": [], "gloss": []}
+    assert house.rows() == []
+
+
+def test_checks_carry_severity_and_the_databases_name(house: House):
+    result, _ = materialize(house, Polish().task(), "two|2026-11-22", "two|2026-11-22")
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.passed, check.severity, check.description) == (
+        False,
+        dg.AssetCheckSeverity.WARN,
+        "two: dull",
+    )
