@@ -1,0 +1,310 @@
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg2
+import pytest
+from rebuilding import TASK, indexes, log, make_bloat, rebuild, run_sql, step_for
+
+from herald_pipelines.database.indexes.history import read_baselines, record_snapshot, usage_windows
+from herald_pipelines.database.indexes.plan import RebuildPlan
+from herald_pipelines.database.indexes.rebuild import Patience, carry_out
+from herald_pipelines.database.indexes.store import read_index_facts
+from herald_pipelines.errors import GuardRefusal
+from herald_pipelines.ledger import Ledger
+from herald_pipelines.migrations import migrate
+from herald_pipelines.resources.postgres import Postgres
+
+WORKER = Path(__file__).parent / "rebuild_worker.py"
+
+
+@pytest.fixture
+def ops_url(pg18) -> str:
+    url = pg18.create_database()
+    migrate(Postgres(url, "ops"))
+    return url
+
+
+def hold(url: str, *statements: str) -> psycopg2.extensions.connection:
+    """Return a session with an open transaction; close it to let go."""
+    connection = psycopg2.connect(url)
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    return connection
+
+
+def test_a_rebuild_gains_what_its_report_and_ledger_say(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    before = indexes(database_url)["i"]
+    report = rebuild(database_url, ops_url, "public.i")
+    after = indexes(database_url)["i"]
+    (done,) = report.done
+    assert after[2] < before[2] / 2
+    assert (done.size_before_bytes, done.size_after_bytes) == (before[2], after[2])
+    assert done.achieved_bytes == before[2] - after[2]
+    assert (done.oid, done.index_oid) == (before[0], after[0])
+    ((name, outcome, _, evidence, result),) = log(ops_url)
+    assert (name, outcome) == ("public.i", "done")
+    assert evidence["size_bytes"] - result["size_bytes"] == result["achieved_bytes"] == done.achieved_bytes
+    target = Postgres(database_url, "platform")
+    with Postgres(ops_url, "ops").session() as ops:
+        baseline = read_baselines(ops, target.identity())[after[0]]
+    assert (baseline.size_bytes, baseline.tuples) == (after[2], 10_000)
+
+
+def test_a_lock_that_cannot_be_had_leaves_no_leftover(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    holder = hold(database_url, "lock table t in share mode")
+    report = rebuild(database_url, ops_url, "public.i", budget_seconds=2, patience=Patience(0.2, 1, 60, 0.1))
+    holder.close()
+    assert "lock on its table" in report.skipped[0].reason
+    assert set(indexes(database_url)) == {"i"}
+
+
+def test_a_long_snapshot_is_waited_for_and_named_when_the_budget_ends(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    holder = hold(
+        database_url,
+        "set application_name = 'monthly report'",
+        "commit",
+        "begin isolation level repeatable read",
+    )
+    with holder.cursor() as cursor:
+        cursor.execute("select 1")
+    report = rebuild(database_url, ops_url, "public.i", budget_seconds=3)
+    assert "monthly report" in report.skipped[0].reason
+    assert set(indexes(database_url)) == {"i"}
+    assert [row[1] for row in log(ops_url)] == ["skipped"]
+    holder.close()
+    assert len(rebuild(database_url, ops_url, "public.i").done) == 1
+
+
+def test_an_idle_writer_of_the_table_is_named(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    holder = hold(database_url, "insert into t values (0, 'x')")
+    report = rebuild(database_url, ops_url, "public.i", budget_seconds=2)
+    assert "a lock on the table" in report.skipped[0].reason
+    holder.close()
+
+
+def test_the_leftover_of_a_failed_rebuild_is_dropped(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    step = step_for(Postgres(database_url, "platform"), "public.i")
+    # Young transactions are not waited for beforehand, so that the rebuild itself runs into this one.
+    holder = hold(database_url, "insert into t values (0, 'x')")
+    report = rebuild(
+        database_url, ops_url, steps=(step,), patience=Patience(probe=1, lock=1, holder_age=60, poll=0.1)
+    )
+    assert len(report.failed) == 1
+    assert "lock timeout" in report.failed[0].reason
+    holder.close()
+    report = rebuild(database_url, ops_url, "public.i")
+    assert len(report.done) == 1
+    found = indexes(database_url)
+    assert set(found) == {"i"}
+    assert found["i"][1]
+
+
+def test_leftovers_of_others_stay(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    run_sql(database_url, "create index other on t (id); create index i_ccnew on t (id)")
+    run_sql(database_url, "update pg_index set indisvalid = false where indexrelid = 'i_ccnew'::regclass")
+    report = rebuild(database_url, ops_url, "public.i", "public.other")
+    assert len(report.done) == 2
+    assert report.leftovers == ()
+    assert indexes(database_url)["i_ccnew"][1] is False
+
+
+def test_an_index_that_was_dropped_renamed_or_rebuilt_meanwhile_is_skipped(database_url: str, ops_url: str):
+    target = Postgres(database_url, "platform")
+    steps = []
+    for name in ("gone", "moved", "new"):
+        make_bloat(database_url, table=f"t_{name}", index=name, rows=100)
+        steps.append(step_for(target, f"public.{name}"))
+    run_sql(database_url, "drop table t_gone; alter index moved rename to elsewhere; reindex index new")
+    report = rebuild(database_url, ops_url, steps=tuple(steps))
+    assert [each.reason.split(":")[0] for each in report.skipped] == [
+        "it was dropped or rebuilt meanwhile",
+        "it was renamed meanwhile",
+        "it was rebuilt meanwhile",
+    ]
+
+
+def test_partitions_and_names_of_63_bytes(database_url: str, ops_url: str):
+    long = "x" * 63
+    run_sql(
+        database_url,
+        f"create table p (id bigint, v text) partition by range (id);"
+        f"create table p1 partition of p for values from (0) to (1000000);"
+        f"create index parent on p (v); alter index p1_v_idx rename to {long};"
+        "insert into p select n, md5(n::text) from generate_series(1, 30000) n;"
+        "delete from p where id % 5 <> 0; vacuum p1",
+    )
+    before = indexes(database_url)[long]
+    report = rebuild(database_url, ops_url, f"public.{long}")
+    assert len(report.done) == 1
+    assert indexes(database_url)[long][2] < before[2]
+    assert run_sql(database_url, "select count(*) from pg_inherits where inhparent = 'parent'::regclass") == [
+        (1,)
+    ]
+    holder = hold(database_url, "insert into p values (1, 'x')")
+    report = rebuild(database_url, ops_url, f"public.{long}", patience=Patience(1, 1, 60, 0.1))
+    assert len(report.failed) == 1
+    holder.close()
+    rebuild(database_url, ops_url, f"public.{long}")
+    assert list(indexes(database_url)) == [long]
+
+
+def test_a_read_only_target_and_a_second_run_are_refused(database_url: str, ops_url: str):
+    make_bloat(database_url, rows=100)
+    target = Postgres(database_url, "platform", task=TASK)
+    arguments = {
+        "identity": target.identity(),
+        "ledger": Ledger(Postgres(ops_url, "ops")),
+        "task": TASK,
+        "window": "2026-11-22",
+        "budget_seconds": 5,
+        "say": print,
+    }
+    plan = RebuildPlan((step_for(target, "public.i"),), ())
+    with pytest.raises(GuardRefusal, match="read-only"):
+        carry_out(plan, target=target, **arguments)
+    with target.session() as other:
+        assert other.try_lock(TASK)
+        with pytest.raises(GuardRefusal, match="already at work"):
+            carry_out(plan, target=target.writable(), **arguments)
+    assert log(ops_url) == []
+
+
+def test_usage_goes_on_over_a_rebuild_and_not_over_a_reset(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    target, now = Postgres(database_url, "platform"), datetime.now(tz=UTC)
+    identity = target.identity()
+
+    def snapshot(window: str, days_ago: int) -> None:
+        with target.session() as session, Postgres(ops_url, "ops", read_only=False).session() as ops:
+            record_snapshot(ops, identity, window, read_index_facts(session), now - timedelta(days=days_ago))
+
+    def window():
+        with target.session() as session, Postgres(ops_url, "ops").session() as ops:
+            (index,) = read_index_facts(session)
+            return usage_windows(ops, identity, [index], now)[index.oid]
+
+    snapshot("2026-10-01", 40)
+    rebuild(database_url, ops_url, "public.i")
+    snapshot("2026-11-01", 1)
+    assert round(window().days) == 40
+    assert not window().reset_noticed
+    run_sql(database_url, "set enable_seqscan = off; select * from t where v = 'x'; select pg_sleep(1.2)")
+    assert window().scans == 1
+    snapshot("2026-11-02", 0)
+    run_sql(database_url, "select pg_stat_reset(); select pg_sleep(0.5)")
+    assert window().days == 0
+    assert window().reset_noticed
+
+
+def start_worker(url: str, ops_url: str) -> subprocess.Popen[bytes]:
+    worker = subprocess.Popen([sys.executable, str(WORKER), url, ops_url, "public.i"], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    return worker
+
+
+def kill(worker: subprocess.Popen[bytes]) -> None:
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert worker.stdout is not None
+    worker.stdout.close()
+
+
+def wait_for_phase(url: str, phase: str) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        rows = run_sql(
+            url, "select phase from pg_stat_progress_create_index where datname = current_database()"
+        )
+        if rows == [(phase,)]:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"never saw {phase!r}")
+
+
+def begin_next_run(url: str, ops_url: str) -> None:
+    """Do what every run does first: wait for the dead run's server process, close its rows."""
+    target = Postgres(url, "platform", task=TASK)
+    with target.session(autocommit=True) as session:
+        assert session.wait_for_lock(TASK, 30)
+        Ledger(Postgres(ops_url, "ops")).close_interrupted(target.identity(), TASK)
+
+
+def assert_next_run_heals(url: str, ops_url: str) -> None:
+    report = rebuild(url, ops_url, "public.i")
+    assert len(report.done) == 1, report
+    found = indexes(url)
+    assert list(found) == ["i"], found
+    assert found["i"][1]
+
+
+@pytest.mark.parametrize(
+    ("phase", "statements", "left", "was_swapped"),
+    [
+        ("waiting for writers before build", ["insert into t values (0, 'x')"], "i_ccnew", False),
+        (
+            "waiting for old snapshots",
+            ["set transaction isolation level repeatable read", "select 1"],
+            "i_ccnew",
+            False,
+        ),
+        ("waiting for readers before marking dead", ["select count(*) from t"], "i_ccold", True),
+    ],
+)
+def test_killed_while_it_waits_the_next_run_heals(
+    database_url: str, ops_url: str, phase: str, statements: list[str], left: str, *, was_swapped: bool
+):
+    make_bloat(database_url)
+    before = indexes(database_url)["i"]
+    holder = hold(database_url, *statements)
+    worker = start_worker(database_url, ops_url)
+    wait_for_phase(database_url, phase)
+    kill(worker)
+    begin_next_run(database_url, ops_url)
+    found = indexes(database_url)
+    assert set(found) == {"i", left}
+    assert [found["i"][1], found[left][1]] == [True, False]
+    holder.close()
+    report = rebuild(database_url, ops_url)
+    assert [(each.name, each.dropped) for each in report.leftovers] == [(f"public.{left}", True)]
+    assert list(indexes(database_url)) == ["i"]
+    # A rebuild that was swapped in is recorded as done, with its gain, exactly once.
+    rebuild(database_url, ops_url)
+    finished = [row for row in log(ops_url) if row[0] == "public.i" and row[1] == "done"]
+    assert len(finished) == was_swapped
+    for row in finished:
+        assert row[4]["index_oid"] == indexes(database_url)["i"][0]
+        assert row[4]["achieved_bytes"] == before[2] - indexes(database_url)["i"][2] > 0
+    assert_next_run_heals(database_url, ops_url)
+
+
+def test_killed_at_random_moments_the_next_run_leaves_neither_leftover_nor_duplicate(
+    database_url: str, ops_url: str
+):
+    run_sql(
+        database_url,
+        "create table t (id bigint, v text); insert into t select n, md5(n::text) from generate_series(1, 200000) n;"
+        "create index i on t (v, id)",
+    )
+    chance = random.Random(11)
+    for _ in range(6):
+        worker = start_worker(database_url, ops_url)
+        time.sleep(chance.uniform(0.1, 1.2))
+        kill(worker)
+        begin_next_run(database_url, ops_url)
+        found = indexes(database_url)
+        assert found["i"][1]
+        assert not any(valid for name, (_, valid, _) in found.items() if name != "i")
+        assert_next_run_heals(database_url, ops_url)
