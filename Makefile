@@ -11,10 +11,12 @@ help:
 
 demo:
 	@sh scripts/setup run
+	@.venv/bin/herald dotenv
 	@.venv/bin/herald demo $(ARGS)
 
 up:
 	@sh scripts/setup run
+	@.venv/bin/herald dotenv
 	@.venv/bin/herald up $(ARGS)
 
 test:

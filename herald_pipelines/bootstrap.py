@@ -3,10 +3,13 @@
 With databases of one's own in herald.yaml, only what is configured as embedded is made; the rest is not touched.
 """
 
+import fcntl
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from herald_pipelines.environment import DAGSTER_DATABASE, Environment
+from herald_pipelines.errors import UsageError
 from herald_pipelines.migrations import MigrationReport, migrate
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.targets import EMBEDDED_OPS_DATABASE
@@ -20,27 +23,52 @@ SAMPLE_TIMEOUT_SECONDS = 3600.0
 
 
 @contextmanager
-def running(environment: Environment, say: Say) -> Generator[None]:
+def running(environment: Environment, say: Say, *, create: bool = False) -> Generator[None]:
     """Have the embedded server running for the time of a block, where the settings use it.
 
-    A server that was running before is left running, one that this started is stopped again.
+    Everybody who uses it holds a shared lock; whoever leaves last stops it.
+
+    Args:
+        environment: where.
+        say: told of a start.
+        create: make it where there is none yet.
 
     Raises:
+        UsageError: there is none yet.
         HeraldError: it cannot be started.
     """
     if not environment.uses_embedded:
         yield
         return
+    if not create and not environment.is_set_up:
+        raise UsageError(
+            f"nothing is set up in {environment.settings.home} yet",
+            hint="`herald demo` or `herald up` makes the sample platform; for databases of your own write herald.yaml",
+        )
     server = environment.embedded
-    was_running = server.status().running
-    if not was_running:
-        say("starting the embedded PostgreSQL")
-    server.ensure_started()
+    environment.settings.home.mkdir(parents=True, exist_ok=True)
+    handle = os.open(environment.settings.home / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        yield
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        if not server.status().running:
+            say("starting the embedded PostgreSQL")
+        server.ensure_started()
+        try:
+            yield
+        finally:
+            if _is_alone(handle):
+                server.stop()
     finally:
-        if not was_running:
-            server.stop()
+        os.close(handle)
+
+
+def _is_alone(handle: int) -> bool:
+    """Whether nobody else uses the server; newcomers then wait until the handle is closed."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def prepare(environment: Environment, *, scale: float | None, say: Say) -> MigrationReport:
@@ -54,16 +82,17 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
     Raises:
         HeraldError: of the kind that fits.
     """
-    server, settings = environment.embedded, environment.settings
+    server = environment.embedded
     if environment.dagster_url is None:
         server.create_database(DAGSTER_DATABASE)
-    if settings.embedded:
+    if environment.settings.embedded:
         server.create_database(EMBEDDED_OPS_DATABASE)
     report = migrate(environment.targets.ops("migrate", read_only=False))
     for revision in report.applied:
         say(f"ops database: applied {revision}")
-    if scale is not None and SAMPLE in settings.databases and settings.databases[SAMPLE].url is None:
+    if environment.has_sample:
         server.create_database(SAMPLE)
+    if environment.has_sample and scale is not None:
         sample = create_sample(
             sample_postgres(environment), scale=scale, seed=SAMPLE_SEED, now=utc_now(), say=say
         )

@@ -55,6 +55,12 @@ def migrate(*, as_json: bool) -> None:
     _print(operations.migrate(_environ(), Path.cwd()), console.show_migration, as_json=as_json)
 
 
+@herald.command(hidden=True)
+def dotenv() -> None:
+    """Write the .env by which `dg` finds this home's Dagster instance; `make` does."""
+    operations.write_env(_environ(), Path.cwd())
+
+
 @herald.group()
 def config() -> None:
     """Read and check herald.yaml."""

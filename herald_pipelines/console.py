@@ -12,11 +12,15 @@ from herald_pipelines.values import format_bytes, format_seconds
 Document = Mapping[str, Any]
 
 PROPOSALS_SHOWN = 8
+INDEXES_SHOWN = 50
+"""Indexes without a verdict are shown up to this many; --json has all."""
+PIPE_WIDTH = 250
 
 
 def out() -> Console:
-    """Return the console for results (stdout)."""
-    return Console(highlight=False, soft_wrap=True)
+    """Return the console for results (stdout); where it is no terminal, lines are as long as they need to be."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=PIPE_WIDTH)
 
 
 def progress() -> Console:
@@ -50,33 +54,39 @@ def show_migration(document: Document) -> None:
 
 
 def show_indexes(document: Document) -> None:
-    """Print a row an index, the most wasteful first, then what is proposed."""
+    """Print a row an index, those with verdicts and the largest, then each verdict with its reason and DDL."""
     console = out()
-    rows = sorted(document["indexes"], key=lambda row: (-(row["bloat_bytes"] or 0), -row["size_bytes"]))
-    table = _table("index", "table", "method", "size", "bloat", "wasted", "by", "scans", "verdicts",
-                   right=("size", "bloat", "wasted", "scans"))  # fmt: skip
-    for row in rows:
+    rows = sorted(
+        document["indexes"],
+        key=lambda row: (not row["verdicts"], -(row["bloat_bytes"] or 0), -row["size_bytes"]),
+    )
+    judged = sum(1 for row in rows if row["verdicts"])
+    table = _table("index", "method", "size", "bloat", "wasted", "by", "scans", "days", "verdicts",
+                   right=("size", "bloat", "wasted", "scans", "days"))  # fmt: skip
+    for row in rows[: judged + INDEXES_SHOWN]:
+        verdicts = ", ".join(verdict["kind"] for verdict in row["verdicts"])
         table.add_row(
-            row["index"],
-            f"{row['schema']}.{row['table']}",
+            f"{row['schema']}.{row['index']}",
             row["access_method"],
             format_bytes(row["size_bytes"]),
             _percent(row["bloat_ratio"]),
             "" if row["bloat_bytes"] is None else format_bytes(row["bloat_bytes"]),
             row["bloat_method"] or "",
-            "" if row["scans"] is None else str(row["scans"]),
-            ", ".join(verdict["kind"] for verdict in row["verdicts"])
-            + (" → rebuild" if row["rebuild_planned"] else ""),
+            str(row["scans"]),
+            "" if row["scans_window_days"] is None else f"{row['scans_window_days']:.1f}",
+            verdicts + (", rebuild planned" if row["rebuild_planned"] else ""),
         )
     console.print(table)
-    for row in rows:
+    if len(rows) > judged + INDEXES_SHOWN:
+        console.print(f"and {len(rows) - judged - INDEXES_SHOWN} more without a verdict (--json has all)")
+    for row in rows[:judged]:
         for verdict in row["verdicts"]:
             console.print(
-                f"{row['schema']}.{row['index']}: {verdict['kind']}: {verdict['reason']}", markup=False
+                f"\n{row['schema']}.{row['index']} is {verdict['kind']}: {verdict['reason']}", markup=False
             )
             if verdict["ddl"]:
-                console.print(f"    {verdict['ddl']}", markup=False)
-    for note in document.get("notes", ()):
+                console.print(f"    {verdict['ddl']};", markup=False)
+    for note in document["notes"]:
         console.print(f"note: {note}", markup=False)
 
 
@@ -140,6 +150,9 @@ def show_demo(document: Document) -> None:
     table.add_row("reclaimed", format_bytes(done["reclaimed_bytes"]),
                   f"of {format_bytes(done['promised_bytes'])} promised, by pg_relation_size before and after")  # fmt: skip
     table.add_row("proposed", f"{len(proposed)} drops", "for you to decide: nothing drops an index by itself")
+    table.add_row(
+        "watched", f"{found['too_young']} never scanned", "judged once their use is known for 30 days"
+    )
     console.print(table)
     console.print()
     for proposal in proposed[:PROPOSALS_SHOWN]:

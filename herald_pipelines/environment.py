@@ -12,7 +12,7 @@ from herald_pipelines.calendar import Calendar, load_calendar
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.embedded import EmbeddedServer
 from herald_pipelines.resources.targets import Targets
-from herald_pipelines.settings import Settings, load_settings
+from herald_pipelines.settings import SAMPLE, Settings, load_settings
 from herald_pipelines.tasks import TaskResult
 
 DAGSTER_DATABASE = "dagster"
@@ -41,7 +41,7 @@ class Environment:
         Raises:
             UsageError: the settings hold mistakes; the text names each.
         """
-        return cls(settings=load_settings(environ, cwd), environ=dict(environ))
+        return cls(settings=load_settings(environ, cwd, tasks=TASKS), environ=dict(environ))
 
     @cached_property
     def embedded(self) -> EmbeddedServer:
@@ -58,6 +58,16 @@ class Environment:
         """Whether anything lives in the embedded server."""
         targets = self.settings.databases.values()
         return self.dagster_url is None or self.settings.embedded or any(each.url is None for each in targets)
+
+    @property
+    def has_sample(self) -> bool:
+        """Whether the settings hold the sample platform, rather than databases of the operator's own."""
+        return SAMPLE in self.settings.databases and self.settings.databases[SAMPLE].url is None
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether the embedded server was made."""
+        return (self.settings.home / "postgres").is_dir()
 
     @cached_property
     def targets(self) -> Targets:

@@ -4,6 +4,7 @@ Not here: parsing (cli.py), printing (console.py), anything an asset would need 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +55,7 @@ def migrate(environ: Environ, cwd: Path) -> Document:
     """Bring the ops database to this version's schema."""
     environment = Environment.load(environ, cwd)
     say = _say()
-    with running(environment, say):
+    with running(environment, say, create=True):
         report = prepare(environment, scale=None, say=say)
     return {
         "revision": report.to_revision,
@@ -67,9 +68,10 @@ def indexes(environ: Environ, cwd: Path, *, database: str) -> Document:
     """Measure and judge the indexes of a database; reads only, with or without an ops database."""
     environment = Environment.load(environ, cwd)
     settings, now, say = environment.settings, utc_now(), _say()
-    settings.database(database)
+    own = settings.database(database).url is not None
     notes: list[str] = []
-    with running(environment, say):
+    # A database of the operator's own is analysed before anything of ours is set up, too.
+    with nullcontext() if own and not environment.is_set_up else running(environment, say):
         observe = environment.targets.postgres(database, Capability.OBSERVE, "indexes")
         identity = observe.identity()
         ops = _reachable_ops(environment, notes)
@@ -139,7 +141,10 @@ def run(
         settings.database(database)
     key = _window(slot, window, now)
     names = [database] if database else [name for name in settings.names() if settings.is_enabled(name, task)]
-    with running(environment, say):
+    # A first run makes our own embedded databases; an ops database elsewhere is migrated by its operator.
+    with running(environment, say, create=not dry_run):
+        if settings.embedded and not dry_run:
+            prepare(environment, scale=None, say=say)
         if dry_run:
             entries = [_plan(environment, task, name, key, now, say) for name in names]
         else:
@@ -166,26 +171,24 @@ def up(environ: Environ, cwd: Path, *, port: int, scale: float) -> int:
     """Start everything and keep it running until a signal ends it."""
     environment = Environment.load(environ, cwd)
     say = _say()
-    if environment.uses_embedded:
-        say("starting the embedded PostgreSQL")
-        environment.embedded.ensure_started()
-    prepare(environment, scale=scale, say=say)
     if environment.settings.source is not None:
         # The processes run in another folder.
         environ = {**environ, "HERALD_CONFIG": str(environment.settings.source.absolute())}
-    return supervisor.up(
-        environment.settings.home,
-        port=port,
-        environ=environ,
-        storage=environment.dagster_url or environment.embedded,
-        say=say,
-    )
+    with running(environment, say, create=True):
+        prepare(environment, scale=scale, say=say)
+        return supervisor.up(
+            environment.settings.home,
+            port=port,
+            environ=environ,
+            storage=environment.dagster_url or environment.embedded,
+            say=say,
+        )
 
 
 def write_env(environ: Environ, cwd: Path) -> Document:
     """Write the .env by which `dg` finds this home's Dagster instance."""
     environment = Environment.load(environ, cwd)
-    with running(environment, _say()):
+    with running(environment, _say(), create=True):
         prepare(environment, scale=None, say=_say())
         url = environment.dagster_url or environment.embedded.url("dagster")
         return {"path": str(write_dotenv(cwd, environment.settings.home, url))}
@@ -199,13 +202,13 @@ def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
         HeraldError: a task failed.
     """
     environment = Environment.load(environ, cwd)
-    if SAMPLE not in environment.settings.databases or environment.settings.databases[SAMPLE].url is not None:
+    if not environment.has_sample:
         raise UsageError(
             f"the demo needs the sample platform, and {environment.settings.source} names databases of its own",
             hint="run it in a folder without herald.yaml",
         )
     say = _say()
-    with running(environment, say):
+    with running(environment, say, create=True):
         prepare(environment, scale=scale, say=say)
         with dagster_instance(environment) as instance:
             found = _must(environment, instance, "index_analysis", say)

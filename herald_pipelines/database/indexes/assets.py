@@ -74,7 +74,7 @@ def run_index_analysis(context: TaskContext) -> TaskResult:
                 analysis.planned,
             )
     rows = describe_indexes(analysis, context.now)
-    summary = summarize(rows)
+    summary = summarize(rows) | {"too_young": sum(each.is_too_young for each in analysis.judged)}
     proposals = [(row, verdict) for row in rows for verdict in row["verdicts"] if verdict["kind"] in PROPOSED]
     return TaskResult(
         metadata={

@@ -27,6 +27,13 @@ from herald_pipelines.values import format_bytes
 # the rows of one value are spread over the pages. An index of so few values cannot do better on average.
 FEW_VALUES = 10
 LARGE_SHARE = 0.1
+# What our own confirmations of bloat add to an index's block reads: at most two analyses a day read it twice each
+# (pgstatindex, pgstattuple), and no counter tells them from the reads of others.
+OWN_READS_PER_DAY = 4
+BLOCK_BYTES = 8192
+# Less than a day is no sample of what a database does.
+SHORTEST_SAMPLE_DAYS = 1
+TOO_YOUNG = "too young to judge its use"
 
 
 class VerdictKind(StrEnum):
@@ -78,6 +85,11 @@ class IndexVerdicts:
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
     """Why something was not judged or not proposed: too young, protected, nobody reads the table."""
+
+    @property
+    def is_too_young(self) -> bool:
+        """Whether no scan of it is known, and it may be called unused once its use is known for long enough."""
+        return any(note.startswith(TOO_YOUNG) for note in self.notes)
 
 
 def judge(
@@ -183,16 +195,6 @@ def _find_unused(
     windows = [usage[member.oid] for member in members if member.oid in usage]
     if any(window.scans for window in windows):
         return None, None
-    own = usage.get(index.oid)
-    # A partition made last week shortens nobody's window; one whose counters were reset does.
-    days = min((own.days if own else 0.0, *(each.days for each in windows if each.reset_noticed)))
-    if len(windows) < len(members) or days < settings.usage_window_days:
-        return None, f"too young to judge its use: {days:.1f} of {settings.usage_window_days} days are known"
-    recent = now - timedelta(days=settings.usage_window_days)
-    if any(each.usage.last_scan_at and each.usage.last_scan_at >= recent for each in members):
-        return None, None
-    if not any(window.table_scans for window in windows):
-        return None, "not judged: nobody read its table either"
     protected = protection(index) or (
         "it enforces uniqueness"
         if index.is_unique
@@ -200,6 +202,18 @@ def _find_unused(
         if index.supports_foreign_key
         else None
     )
+    own = usage.get(index.oid)
+    # A partition made last week shortens nobody's window; one whose counters were reset does.
+    days = min((own.days if own else 0.0, *(each.days for each in windows if each.reset_noticed)))
+    if len(windows) < len(members) or days < settings.usage_window_days:
+        if protected or any(member.usage.scans for member in members):
+            return None, None
+        return None, f"{TOO_YOUNG}: {days:.1f} of {settings.usage_window_days} days are known"
+    recent = now - timedelta(days=settings.usage_window_days)
+    if any(each.usage.last_scan_at and each.usage.last_scan_at >= recent for each in members):
+        return None, None
+    if not any(window.table_scans for window in windows):
+        return None, "not judged: nobody read its table either"
     if protected:
         return None, f"not scanned in {days:.0f} days, and not proposed: {protected}"
     size = format_bytes(sum(member.size_bytes for member in members))
@@ -231,18 +245,23 @@ def _find_inefficient(
     be the cure.
     """
     scans, tuples_read = index.usage.scans, index.usage.tuples_read
-    hit, read = index.usage.blocks_hit, index.usage.blocks_read
+    hit, read, days = index.usage.blocks_hit, index.usage.blocks_read, 0.0
     since = "since the last reset"
-    if window is not None and window.days > 0:
+    if window is not None and window.days >= SHORTEST_SAMPLE_DAYS:
         scans, tuples_read, hit, read = (
             window.scans,
             window.tuples_read,
             window.blocks_hit,
             window.blocks_read,
         )
-        since = f"in {window.days:.0f} days"
+        days, since = window.days, f"in {window.days:.0f} days"
+    read -= round(OWN_READS_PER_DAY * (days + 1) * index.size_bytes / BLOCK_BYTES)
     reasons: list[str] = []
-    if read > settings.inefficient_min_blocks and hit / (hit + read) < settings.inefficient_hit_ratio:
+    if (
+        scans
+        and read > settings.inefficient_min_blocks
+        and hit / (hit + read) < settings.inefficient_hit_ratio
+    ):
         reasons.append(
             f"{hit / (hit + read):.0%} of its blocks were found in shared buffers, with {read} reads {since}"
         )

@@ -164,8 +164,15 @@ def test_unused_needs_a_whole_window_without_a_scan():
     young = replace(IDLE, days=SETTINGS.usage_window_days - 1)
     assert kinds(index(10), usage={10: IDLE}) == {10: ["unused"]}
     assert kinds(index(10), usage={10: young}) == {10: []}
-    assert "too young" in notes(index(10), usage={10: young})[0]
-    assert "too young" in notes(index(10), usage={})[0]
+    never = IndexUsage(0, 0, 0, 0, 0)
+    assert "too young" in notes(index(10, usage=never), usage={10: young})[0]
+    assert "too young" in notes(index(10, usage=never), usage={})[0]
+
+
+def test_what_was_scanned_before_the_window_or_is_protected_is_not_waited_for():
+    never = IndexUsage(0, 0, 0, 0, 0)
+    assert notes(index(10), usage={}) == ()
+    assert notes(index(10, usage=never, is_unique=True), usage={}) == ()
 
 
 def test_unused_is_not_said_of_a_table_that_nobody_reads():
@@ -225,14 +232,27 @@ def test_dropping_an_expression_index_warns_of_its_statistics():
 
 
 def test_inefficient_by_block_hits_with_the_thresholds_of_the_seed():
-    cold = replace(IN_USE, blocks_hit=900, blocks_read=1001)
-    assert kinds(index(10), usage={10: cold}) == {10: ["inefficient"]}
-    assert kinds(index(10), usage={10: replace(cold, blocks_read=1000)}) == {10: []}
-    assert kinds(index(10), usage={10: replace(cold, blocks_hit=1001)}) == {10: []}
+    cold, empty = replace(IN_USE, blocks_hit=900, blocks_read=1001), {"size_bytes": 0}
+    assert kinds(index(10, **empty), usage={10: cold}) == {10: ["inefficient"]}
+    assert kinds(index(10, **empty), usage={10: replace(cold, blocks_read=1000)}) == {10: []}
+    assert kinds(index(10, **empty), usage={10: replace(cold, blocks_hit=1001)}) == {10: []}
+    assert kinds(index(10, **empty), usage={10: replace(cold, scans=0)}) == {10: ["unused"]}
+
+
+def test_our_own_reading_makes_no_index_inefficient():
+    ours = 61 * 4 * 10 * MIB // 8192
+    cold = replace(IN_USE, blocks_hit=900, blocks_read=ours + 1000)
+    assert kinds(index(10), usage={10: cold}) == {10: []}
+    assert kinds(index(10), usage={10: replace(cold, blocks_read=ours + 1001)}) == {10: ["inefficient"]}
+
+
+def test_less_than_a_day_of_history_is_no_sample():
+    cold = replace(IN_USE, days=0.9, blocks_hit=0, blocks_read=100_000)
+    assert kinds(index(10), usage={10: cold}) == {10: []}
 
 
 def test_without_history_the_counters_since_the_reset_judge_efficiency():
-    judged = judge([index(10, usage=IndexUsage(9, 90, 90, 10, 5000))], {}, {}, SETTINGS, NOW)
+    judged = judge([index(10, usage=IndexUsage(9, 90, 90, 10, 9000))], {}, {}, SETTINGS, NOW)
     assert [each.kind for each in judged[0].verdicts] == [VerdictKind.INEFFICIENT]
 
 
