@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from herald_pipelines.environment import DAGSTER_DATABASE, Environment
+from herald_pipelines.environment import DAGSTER_DATABASE, SINCE_FILE, Environment
 from herald_pipelines.errors import UsageError
 from herald_pipelines.migrations import MigrationReport, migrate
 from herald_pipelines.resources.postgres import Postgres
@@ -91,6 +91,11 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
     for revision in report.applied:
         say(f"ops database: applied {revision}")
     if environment.has_sample:
+        note = environment.settings.home / SINCE_FILE
+        if not note.exists():
+            fresh = note.with_suffix(f".{os.getpid()}")
+            fresh.write_text(f"{utc_now():%Y-%m-%d}\n")
+            fresh.rename(note)
         server.create_database(SAMPLE)
     if environment.has_sample and scale is not None:
         sample = create_sample(

@@ -6,14 +6,14 @@ Not here: what a slot and its windows are (slots).
 import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date, time
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TypeVar, cast
 
 from herald_pipelines.errors import UsageError, unknown_value
 from herald_pipelines.settings.document import KeyPath, parse_document
-from herald_pipelines.slots import WEEKDAYS, Cadence, CatchUpPolicy, Slot
+from herald_pipelines.slots import WEEKDAYS, Cadence, CatchUpPolicy, Slot, last_opening
 
 SHIPPED_CALENDAR = Path(__file__).with_name("calendar.yaml")
 VERSIONS = (1,)
@@ -42,6 +42,13 @@ class Calendar:
     def tasks(self) -> tuple[str, ...]:
         """The names of all tasks, slot by slot."""
         return tuple(task for slot in self.slots for task in slot.tasks)
+
+    def beginning(self, day: date) -> "Calendar":
+        """Return the same calendar without the windows before the one of each slot that is open at the end of a day."""
+        end = datetime.combine(day + timedelta(days=1), time(0, 0), tzinfo=UTC) - timedelta(microseconds=1)
+        return Calendar(
+            tuple(replace(slot, start=max(slot.start, last_opening(slot, end).date())) for slot in self.slots)
+        )
 
     def slot(self, name: str) -> Slot:
         """Return the slot of a name.

@@ -5,6 +5,7 @@ The Dagster resource, the CLI and the supervisor each make one of these. Nothing
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from herald_pipelines.tasks import TaskResult
 
 DAGSTER_DATABASE = "dagster"
 DAGSTER_URL_VARIABLE = "HERALD_DAGSTER_URL"
+SINCE_FILE = "since"
+"""In the home: the day (UTC) on which the sample platform was set up."""
 
 
 def _ignore(_database: str, _result: TaskResult) -> None:
@@ -76,9 +79,24 @@ class Environment:
 
     @cached_property
     def calendar(self) -> Calendar:
-        """The maintenance calendar in force.
+        """The maintenance calendar in force, from the first window that concerns a database on.
 
         Raises:
             UsageError: the calendar holds mistakes.
         """
-        return load_calendar(self.settings.calendar, frozenset(TASKS))
+        calendar = load_calendar(self.settings.calendar, frozenset(TASKS))
+        return calendar.beginning(self.since) if self.since is not None else calendar
+
+    @cached_property
+    def since(self) -> date | None:
+        """The day from which on windows matter: the earliest `since`, or the set-up where everything is embedded.
+
+        None where a database does not say: the calendar's own start holds.
+        """
+        settings = self.settings
+        named = [settings.database(name).since for name in settings.names()]
+        if self.has_sample and settings.ops.since is None:
+            note = settings.home / SINCE_FILE
+            return date.fromisoformat(note.read_text().strip()) if note.is_file() else None
+        days = [day for day in named if day is not None]
+        return min(days) if len(days) == len(named) else None

@@ -9,7 +9,7 @@ Not here: what a task does, the history of a domain's own measurements (its stor
 """
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -50,6 +50,18 @@ class WindowEntry:
     started_at: datetime
     finished_at: datetime | None
     """Null while it runs."""
+
+
+@dataclass(frozen=True)
+class LatestCheck:
+    """The newest verdict of a check on a database."""
+
+    database: str
+    check_name: str
+    window: str
+    passed: bool
+    severity: str
+    metadata: Mapping[str, Any]
 
 
 @dataclass
@@ -303,6 +315,21 @@ class Ledger:
             metadata=to_json(metadata or {}),
             run_id=self.run_id,
         )
+
+    def latest_checks(self, task: str, databases: Sequence[str]) -> list[LatestCheck]:
+        """Return the newest verdict of each check of a task on each of some databases."""
+        rows = self._read("ledger/list_latest_checks", task=task, databases=list(databases))
+        return [
+            LatestCheck(
+                database=row["database"],
+                check_name=row["check_name"],
+                window=row["window_key"],
+                passed=row["passed"],
+                severity=row["severity"],
+                metadata=row["metadata"],
+            )
+            for row in rows
+        ]
 
     def _explain_closed(self, entry_id: int, outcome: Outcome, *, retried: bool) -> None:
         rows = self._read("ledger/read_entry", id=entry_id)

@@ -23,7 +23,7 @@ from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import write_dotenv
 from herald_pipelines.resources.postgres import Postgres
-from herald_pipelines.settings import SAMPLE, check_config
+from herald_pipelines.settings import OPS, SAMPLE, check_config
 from herald_pipelines.slots import Slot, last_opening, opens_at, window_key
 from herald_pipelines.task_assets import asset_key
 from herald_pipelines.tasks import execute_task
@@ -211,8 +211,9 @@ def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
     with running(environment, say, create=True):
         prepare(environment, scale=scale, say=say)
         with dagster_instance(environment) as instance:
-            found = _must(environment, instance, "index_analysis", say)
-            done = _must(environment, instance, "index_rebuild", say)
+            for database in (OPS, SAMPLE):
+                found = _must(environment, instance, "index_analysis", database, say)
+                done = _must(environment, instance, "index_rebuild", database, say)
     summary, rebuilt = found["summary"], done["summary"]
     return {
         "database": SAMPLE,
@@ -229,12 +230,16 @@ def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
 
 
 def _must(
-    environment: Environment, instance: dg.DagsterInstance, task: str, say: Callable[[str], None]
+    environment: Environment,
+    instance: dg.DagsterInstance,
+    task: str,
+    database: str,
+    say: Callable[[str], None],
 ) -> Mapping[str, Any]:
     slot = environment.calendar.slot_of(task)
     window = _window(slot, None, utc_now())
-    say(f"{task} on {SAMPLE}, window {window}")
-    launched = launch(environment, instance, slot=slot, task=task, database=SAMPLE, window=window, say=say)
+    say(f"{task} on {database}, window {window}")
+    launched = launch(environment, instance, slot=slot, task=task, database=database, window=window, say=say)
     if launched.result is None or launched.error is not None:
         raise HeraldError(launched.error or f"{task} gave no result")
     return launched.result.document

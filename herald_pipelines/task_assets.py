@@ -5,14 +5,15 @@ materialization for each (window, database) that it completed, and only then fai
 why the outputs are skippable. A dry run logs none.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError
-from herald_pipelines.tasks import CheckVerdict, Markdown, Metadata, Task, TaskResult, execute_task
+from herald_pipelines.ledger import Ledger
+from herald_pipelines.tasks import Markdown, Metadata, Task, TaskResult, execute_task
 from herald_pipelines.values import utc_now
 
 KEY_PREFIX = "herald"
@@ -101,7 +102,7 @@ def build_task_asset(
                 )
                 errors[database] = error
         if results and not config.dry_run:
-            yield from _check_results(task, results, context)
+            yield from _check_results(task, results, context, environment)
         failed = [f"{database}: {error}" for database, error in errors.items()]
         failed += [
             f"{database}: {problem}" for database, result in results.items() for problem in result.problems
@@ -156,29 +157,35 @@ def _execute(
 
 
 def _check_results(
-    task: Task, results: Mapping[str, TaskResult], context: dg.AssetExecutionContext
+    task: Task, databases: Collection[str], context: dg.AssetExecutionContext, environment: Environment
 ) -> Iterator[dg.AssetCheckResult]:
-    """Yield each check once, with the worst verdict of the run's databases; the ledger keeps them all."""
+    """Yield each check once, as it stands now on all databases.
+
+    A check of Dagster has one newest verdict, so that of a well database would hide that of a sick one.
+    """
+    ledger = Ledger(environment.targets.ops(task.name, read_only=True))
+    standing = ledger.latest_checks(task.name, environment.settings.names())
     for check in task.checks:
         key = dg.AssetCheckKey(asset_key(check.asset), check.name)
-        verdicts: dict[str, CheckVerdict] = {
-            database: verdict
-            for database, result in results.items()
-            for verdict in result.checks
-            if verdict.check == check.name
-        }
+        verdicts = [verdict for verdict in standing if verdict.check_name == check.name]
         if key not in context.selected_asset_check_keys or not verdicts:
             continue
-        failed = [verdict for verdict in verdicts.values() if not verdict.passed]
-        numbers = dict(next(iter(verdicts.values())).metadata) if len(verdicts) == 1 else None
+        failed = [verdict for verdict in verdicts if not verdict.passed]
+        own = [verdict for verdict in verdicts if verdict.database in databases]
+        numbers = {
+            name: value for name, value in own[0].metadata.items() if name != "summary"
+        } if len(own) == 1 else None  # fmt: skip
         yield dg.AssetCheckResult(
             asset_key=key.asset_key,
             check_name=check.name,
             passed=not failed,
             severity=dg.AssetCheckSeverity.ERROR
-            if any(verdict.is_error for verdict in failed)
+            if any(verdict.severity == "ERROR" for verdict in failed)
             else dg.AssetCheckSeverity.WARN,
-            description="; ".join(f"{database}: {verdict.summary}" for database, verdict in verdicts.items()),
+            description="; ".join(
+                f"{verdict.database} ({verdict.window}): {verdict.metadata['summary']}"
+                for verdict in verdicts
+            ),
             metadata=numbers,
         )
 

@@ -42,6 +42,7 @@ class Polish:
     error: Exception | None = None
     problems: tuple[str, ...] = ()
     during: Callable[[], None] | None = None
+    passed: bool = False
 
     def task(self, *, acts: bool = False) -> Task:
         return Task(
@@ -63,7 +64,13 @@ class Polish:
         return TaskResult(
             metadata={"shine": {"lumen": 7, "table": Markdown("| a |")}},
             checks=(
-                CheckVerdict("shiny", passed=False, is_error=False, summary="dull", metadata={"lumen": 7}),
+                CheckVerdict(
+                    "shiny",
+                    passed=self.passed,
+                    is_error=False,
+                    summary="bright" if self.passed else "dull",
+                    metadata={"lumen": 7},
+                ),
             ),
             summary={"lumen": 7},
             document={"lumen": 7},
@@ -289,8 +296,13 @@ def test_a_dry_run_of_the_job_materializes_nothing(house: House):
 def test_checks_carry_severity_and_the_databases_name(house: House):
     result, _ = materialize(house, Polish().task(), "two|2026-11-22", "two|2026-11-22")
     (check,) = result.get_asset_check_evaluations()
-    assert (check.passed, check.severity, check.description) == (
-        False,
-        dg.AssetCheckSeverity.WARN,
-        "two: dull",
-    )
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == "two (2026-11-22): dull"
+
+
+def test_a_well_database_does_not_hide_a_sick_one(house: House):
+    house.execute(Polish().task(), "one")
+    result, _ = materialize(house, Polish(passed=True).task(), "two|2026-11-22", "two|2026-11-22")
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.description == "one (2026-11-24): dull; two (2026-11-22): bright"

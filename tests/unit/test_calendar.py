@@ -156,3 +156,12 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
 def test_the_shipped_file_explains_every_key() -> None:
     text = SHIPPED_CALENDAR.read_text(encoding="utf-8")
     assert all(f"{key}:" in text for key in ("cadence", "time", "day", "catch_up", "enabled", "tasks"))
+
+
+def test_a_calendar_begins_with_the_window_that_is_open_at_the_end_of_a_day():
+    calendar = load_calendar(None, frozenset({"index_analysis", "index_rebuild"})).beginning(
+        date(2026, 11, 24)
+    )
+    assert calendar.slot("maintenance").start == date(2026, 11, 24)
+    assert calendar.slot("deep_maintenance").start == date(2026, 11, 22)
+    assert calendar.beginning(date(2020, 1, 1)) == calendar

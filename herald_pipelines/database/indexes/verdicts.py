@@ -179,7 +179,7 @@ def _find_overlap(index: IndexFacts, overlap: Overlap | None) -> Verdict | None:
     return Verdict(kind, reason + _drop_warning(index), name, drop_statement(index), create_statement(index))
 
 
-def _find_unused(
+def _find_unused(  # noqa: PLR0911 - one return a rule
     index: IndexFacts,
     leaves: Sequence[IndexFacts],
     usage: Mapping[int, UsageWindow],
