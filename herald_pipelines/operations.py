@@ -15,13 +15,13 @@ import dagster as dg
 from herald_pipelines import console, supervisor
 from herald_pipelines.bootstrap import prepare, running
 from herald_pipelines.database.indexes.analysis import analyze_indexes, describe_indexes
-from herald_pipelines.environment import Environment
+from herald_pipelines.environment import DAGSTER_DATABASE, Environment
 from herald_pipelines.errors import HeraldError, UsageError, unknown_value
 from herald_pipelines.history import window_states
 from herald_pipelines.launch import Launched, dagster_instance, launch
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
-from herald_pipelines.resources.dagster_home import write_dotenv
+from herald_pipelines.resources.dagster_home import prepare_dagster_home, write_dotenv
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.settings import OPS, SAMPLE, check_config
 from herald_pipelines.slots import Slot, last_opening, opens_at, window_key
@@ -190,7 +190,8 @@ def write_env(environ: Environ, cwd: Path) -> Document:
     environment = Environment.load(environ, cwd)
     with running(environment, _say(), create=True):
         prepare(environment, scale=None, say=_say())
-        url = environment.dagster_url or environment.embedded.url("dagster")
+        prepare_dagster_home(environment.settings.home)
+        url = environment.dagster_url or environment.embedded.url(DAGSTER_DATABASE)
         return {"path": str(write_dotenv(cwd, environment.settings.home, url))}
 
 

@@ -2,10 +2,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from herald_pipelines.database.indexes.bloat import BloatEstimate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from herald_pipelines.database.indexes.bloat import BloatEstimate
 from herald_pipelines.database.indexes.ddl import create_statement, drop_statement, reindex_statement
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexKey, IndexUsage
 from herald_pipelines.database.indexes.overlaps import covers, find_overlaps, protection

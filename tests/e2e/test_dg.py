@@ -1,0 +1,67 @@
+"""`dg` works on the checkout with the .env that `make` writes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from herald_pipelines.resources.embedded import EmbeddedServer
+
+ROOT = Path(__file__).parents[2]
+TOOLS = Path(sys.executable).parent
+
+
+@pytest.fixture
+def checkout(home: Path, tmp_path: Path) -> Path:
+    """Give a copy of the checkout with its .env, and the embedded server of its home running."""
+    for name in ("herald_pipelines", "sql"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("pyproject.toml", "dagster.yaml", "workspace.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    environment = {**os.environ, "HERALD_HOME": str(home)}
+    run = subprocess.run(
+        [TOOLS / "herald", "dotenv"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    EmbeddedServer(home).ensure_started()
+    return tmp_path
+
+
+def dg(checkout: Path, *words: str) -> str:
+    run = subprocess.run(
+        [TOOLS / "dg", *words], cwd=checkout, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_dg_checks_lists_and_launches(checkout: Path, home: Path):
+    dg(checkout, "check", "defs")
+    listed = json.loads(dg(checkout, "list", "defs", "--json"))
+    assert {asset["asset_key"] for asset in listed["assets"]} == {
+        "herald/index_stats", "herald/index_analysis", "herald/unused_index_report", "herald/index_rebuild",
+    }  # fmt: skip
+    today = (home / "since").read_text().strip()
+    dg(checkout, "launch", "--assets", "herald/index_stats", "--partition", f"ops|{today}")
+    shown = subprocess.run(
+        [TOOLS / "herald", "windows", "--json", "--database", "ops"],
+        cwd=checkout,
+        env={**os.environ, "HERALD_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    (window,) = [each for each in json.loads(shown.stdout)["windows"] if each["slot"] == "maintenance"]
+    assert (window["window"], window["state"]) == (today, "complete")

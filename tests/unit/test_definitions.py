@@ -1,0 +1,107 @@
+"""The names that people and scripts rely on, as Dagster loads them in a fresh interpreter without a database."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from herald_pipelines.assembly import build_definitions
+from herald_pipelines.environment import Environment
+from herald_pipelines.errors import UsageError
+from herald_pipelines.task_assets import asset_key
+
+YAML = """
+version: 1
+ops: {url: "postgresql://herald@127.0.0.1:1/herald", since: 2026-10-01}
+databases:
+  platform: {url: "postgresql://herald@127.0.0.1:1/platform", since: 2026-10-01}
+"""
+
+PRINT = """
+import json
+from herald_pipelines.definitions import defs
+print(json.dumps({
+    "assets": sorted(spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()),
+    "jobs": sorted(job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")),
+    "schedules": {s.name: s.cron_schedule for s in defs.get_repository_def().schedule_defs},
+    "sensors": [s.name for s in defs.get_repository_def().sensor_defs],
+}))
+"""
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> dg.Definitions:
+    (tmp_path / "herald.yaml").write_text(YAML)
+    return build_definitions(Environment.load({}, tmp_path))
+
+
+def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
+    (tmp_path / "herald.yaml").write_text(YAML)
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HERALD_", "DAGSTER_"))
+    }
+    run = subprocess.run(
+        [sys.executable, "-W", "error::dagster.BetaWarning", "-c", PRINT],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == {
+        "assets": [
+            "herald/index_analysis",
+            "herald/index_rebuild",
+            "herald/index_stats",
+            "herald/unused_index_report",
+        ],
+        "jobs": ["deep_maintenance", "maintenance"],
+        "schedules": {"deep_maintenance_weekly": "0 1 * * 0", "maintenance_daily": "0 2 * * *"},
+        "sensors": ["request_missed_windows"],
+    }
+
+
+def test_schedules_and_sensors_are_on_by_default(definitions: dg.Definitions):
+    repository = definitions.get_repository_def()
+    assert {each.default_status for each in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
+    assert {each.default_status for each in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_checks_by_asset(definitions: dg.Definitions):
+    keys = {
+        (key.asset_key.path[-1], key.name)
+        for asset in definitions.resolve_asset_graph().assets_defs
+        for key in asset.check_keys
+    }
+    assert keys == {
+        ("index_stats", "statistics_old_enough"),
+        ("index_analysis", "no_invalid_indexes"),
+        ("index_analysis", "bloat_below_threshold"),
+        ("index_rebuild", "promised_gain_achieved"),
+    }
+
+
+def test_a_weekly_rebuild_reads_the_daily_analyses_of_the_week_before_it(definitions: dg.Definitions):
+    graph = definitions.resolve_asset_graph()
+    rebuild, analysis = graph.get(asset_key("index_rebuild")), graph.get(asset_key("index_analysis"))
+    mapping = graph.get_partition_mapping(rebuild.key, analysis.key)
+    subset = rebuild.partitions_def.subset_with_partition_keys(["platform|2026-11-22"])
+    read = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        subset, rebuild.partitions_def, analysis.partitions_def
+    ).partitions_subset.get_partition_keys()
+    assert sorted(read) == [f"platform|2026-11-{day}" for day in range(15, 22)]
+
+
+def test_a_calendar_with_mistakes_is_named(tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text(
+        "version: 1\nslots:\n  nightly: {cadence: daily, time: '02:00', tasks: [index_polish]}\n"
+    )
+    (tmp_path / "herald.yaml").write_text(YAML + "calendar: mine.yaml\n")
+    with pytest.raises(UsageError, match="index_polish"):
+        build_definitions(Environment.load({}, tmp_path))
