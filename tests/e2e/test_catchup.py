@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import psycopg2
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from herald_pipelines.catchup import State, WindowState
 from herald_pipelines.history import window_states
@@ -212,3 +213,48 @@ def overlapping_runs(stage: Stage) -> list[tuple[Any, ...]]:
          where a.ended is not null and b.ended is not null
         """
     )
+
+
+@pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")
+def test_the_backfill_button_and_the_sensor_share_the_work(stage: Stage) -> None:
+    toy, instance = stage.toy, stage.instance
+    missed = [each for each in stage.states() if each.missed and each.slot == "sweep"]
+    clicked = sorted(f"{each.database}|{each.window}" for each in missed)
+    instance.add_backfill(
+        PartitionBackfill.from_asset_partitions(
+            backfill_id="clicked",
+            asset_graph=toy.defs.resolve_asset_graph(),
+            partition_names=clicked,
+            asset_selection=[*toy.ASSET_KEYS["gather"], *toy.ASSET_KEYS["judge"]],
+            backfill_timestamp=toy.now().timestamp(),
+            tags={},
+            dynamic_partitions_store=instance,
+            all_partitions=False,
+            title=None,
+            description=None,
+            run_config=None,
+        )
+    )
+    daemon = stage.start_daemon()
+    try:
+        finished = (
+            BulkActionStatus.COMPLETED_SUCCESS,
+            BulkActionStatus.COMPLETED_FAILED,
+            BulkActionStatus.FAILED,
+        )
+
+        def backfill_over() -> bool:
+            backfill = instance.get_backfill("clicked")
+            return backfill is not None and backfill.status in finished
+
+        wait_until(backfill_over, 120, "the backfill to end")
+    finally:
+        daemon.terminate(grace_seconds=30)
+    begun = stage.sql("select run_id, database || '|' || window_key from execution where task = 'judge'")
+    backfill_runs = {
+        run.run_id for run in instance.get_runs() if run.tags.get("dagster/backfill") == "clicked"
+    }
+    assert backfill_runs
+    assert sorted(key for run_id, key in begun if run_id in backfill_runs) == clicked
+    assert not [key for run_id, key in begun if run_id not in backfill_runs and key in clicked]
+    assert materialized_more_than_once(stage) == []
