@@ -12,12 +12,12 @@ import dagster as dg
 
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError
+from herald_pipelines.history import LATE_TAG
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.tasks import Markdown, Metadata, Task, TaskResult, execute_task
 from herald_pipelines.values import utc_now
 
 KEY_PREFIX = "herald"
-LATE_TAG = "herald/late"
 
 
 class TaskConfig(dg.Config):

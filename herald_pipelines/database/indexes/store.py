@@ -72,7 +72,7 @@ def confirm_indexes(
     Raises:
         DatabaseUnavailable: the server went away.
     """
-    schema, hindrance = _find_pgstattuple(session)
+    hindrance = use_pgstattuple(session)
     left = budget_bytes
     for start in range(0, len(indexes), STATISTICS_AT_ONCE):
         part = indexes[start : start + STATISTICS_AT_ONCE]
@@ -80,26 +80,24 @@ def confirm_indexes(
         for index in part:
             if not can_be_confirmed(index):
                 yield Confirmation(index.oid, None, "only valid b-trees with pages of their own can be read")
-            elif schema is None:
+            elif hindrance is not None:
                 yield Confirmation(index.oid, None, hindrance)
             elif index.size_bytes > left:
                 yield Confirmation(index.oid, None, _over_budget(index, left))
             else:
                 left -= index.size_bytes
-                yield _confirm(session, schema, index, statistics[index.oid])
+                yield _confirm(session, index, statistics[index.oid])
 
 
-def _find_pgstattuple(session: Session) -> tuple[str | None, str | None]:
-    """Return the schema of the extension, or why it cannot be used."""
+def use_pgstattuple(session: Session) -> str | None:
+    """Put the extension's schema on the session's search_path, or return why the extension cannot be used."""
     rows = session.fetch("indexes/find_pgstattuple")
     if not rows:
-        return None, "the extension pgstattuple is not installed in this database"
+        return "the extension pgstattuple is not installed in this database"
     if not rows[0]["usable"]:
-        return (
-            None,
-            "the role may not use the extension pgstattuple (grant it pg_monitor or pg_stat_scan_tables)",
-        )
-    return rows[0]["schema"], None
+        return "the role may not use the extension pgstattuple (grant it pg_monitor or pg_stat_scan_tables)"
+    session.execute(f"set search_path = pg_catalog, {quote_identifier(rows[0]['schema'])}")
+    return None
 
 
 def _over_budget(index: IndexFacts, left: float) -> str:
@@ -122,39 +120,24 @@ def _read_key_statistics(session: Session, oids: list[int]) -> defaultdict[int, 
     return found
 
 
-def _confirm(
-    session: Session, schema: str, index: IndexFacts, statistics: Sequence[KeyStatistics]
-) -> Confirmation:
+def _confirm(session: Session, index: IndexFacts, statistics: Sequence[KeyStatistics]) -> Confirmation:
     try:
-        pages = read_pages(session, schema, index)
+        pages = read_pages(session, index)
     except (LockTimeout, StatementTimeout, PermanentFailure) as error:
         return Confirmation(index.oid, None, error.message)
     return Confirmation(index.oid, confirm_bloat(index, pages, statistics), None)
 
 
-def read_pages(session: Session, schema: str, index: IndexFacts) -> IndexPages:
-    """Count the pages and items of a b-tree through the extension in `schema`; it is read twice, then warm.
+def read_pages(session: Session, index: IndexFacts) -> IndexPages:
+    """Count the pages and items of a b-tree, with pgstattuple's schema on the search_path: it is read twice.
 
     Raises:
         LockTimeout: somebody locks it exclusively.
         StatementTimeout: it takes too long.
         PermanentFailure: it is gone, or not a valid b-tree.
     """
-    extension = quote_identifier(schema)
-    rows = session.execute(
-        "select p.index_size as size_bytes, p.internal_pages, p.leaf_pages,"
-        " coalesce(nullif(p.avg_leaf_density, 'NaN'), 0) as leaf_density,"
-        " coalesce(nullif(p.leaf_fragmentation, 'NaN'), 0) as leaf_fragmentation,"
-        " t.tuple_count as items, t.tuple_len as item_bytes,"
-        # A table that was not vacuumed or analysed since the statistics began has no count of its rows.
-        " case when coalesce(s.last_vacuum, s.last_autovacuum, s.last_analyze, s.last_autoanalyze) is not null"
-        " then s.n_live_tup else 0 end as live_rows, coalesce(s.n_dead_tup, 0) as dead_rows"
-        f" from {extension}.pgstatindex(%(oid)s::oid::regclass) as p"
-        f" cross join {extension}.pgstattuple(%(oid)s::oid::regclass) as t"
-        " left join pg_stat_all_tables as s on s.relid = %(table)s::oid",
-        {"oid": index.oid, "table": index.table_oid},
-    )
-    return IndexPages(**rows[0])
+    row = session.fetch_one("indexes/read_pages", oid=index.oid, table_oid=index.table_oid)
+    return IndexPages(**row)
 
 
 def _facts(row: Row, columns: list[Row]) -> IndexFacts:
