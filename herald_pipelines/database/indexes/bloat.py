@@ -5,8 +5,8 @@
     pgstatindex   the pages of a b-tree, counted by pgstattuple, against what a build would make of its items
 
 The first two screen every index, the third confirms what they flag. Each carries the largest error to expect,
-which benchmarks/index_bloat_accuracy.py measures, and is silent where it knows nothing. Waste is what VACUUM has
-freed: rows that are dead and not yet vacuumed are not screened for. Not here: reading (store.py).
+which benchmarks/index_bloat_accuracy.py measures, and is silent where it knows nothing. Waste is what VACUUM
+has freed: rows that are dead and not yet vacuumed are not screened for. Not here: reading (store.py).
 """
 
 import math
@@ -114,8 +114,8 @@ def bloat_from_baseline(index: IndexFacts, baseline: Baseline | None) -> BloatEs
 def estimate_bloat(index: IndexFacts) -> BloatEstimate | None:
     """Compare the size with what a build would make by the catalog's statistics.
 
-    None for other access methods, when the rows were never counted, and where a key has no statistics that the
-    role may see.
+    None for other access methods, when the rows were never counted, and where a key has no statistics that
+    the role may see.
     """
     item = item_size(index)
     if index.access_method != BTREE or item is None or index.tuples is None or not index.size_bytes:
@@ -141,7 +141,7 @@ def estimate_bloat(index: IndexFacts) -> BloatEstimate | None:
 def needs_confirmation(
     index: IndexFacts, baseline: Baseline | None, threshold: float, min_size_bytes: int
 ) -> bool:
-    """Return whether to read the pages of an index: it may be bloated over the threshold for all one knows."""
+    """Return whether to read the pages of an index: whether it may be bloated over the threshold."""
     if not can_be_confirmed(index) or index.size_bytes < min_size_bytes:
         return False
     estimate = bloat_from_baseline(index, baseline)
@@ -270,7 +270,7 @@ def _pivot_size(pages: IndexPages, average: float) -> float:
 
 
 def _cells(index: IndexFacts, statistics: Sequence[KeyStatistics]) -> list[Cell] | None:
-    """Return the distribution of the keys in the table; a partial index has some of its rows, as if at random."""
+    """Return the distribution of the keys in the table; a partial index has a random part of it."""
     if len(statistics) < len(index.keys) or not index.table_tuples:
         return None
     columns = [column_cells(each, index.table_tuples) for each in statistics]

@@ -1,8 +1,8 @@
 """Pure: how often the keys of an index repeat, from what ANALYZE noted of its columns.
 
 A column is a list of `Cell`s: so many values of such a probability. n_distinct is far too low where few rows
-were sampled, so it is not taken at its word: sought is the distribution for which ANALYZE, with its sample and
-its estimator (Duj1 of Haas and Stokes, in compute_scalar_stats), would have noted what it noted.
+were sampled, so it is not taken at its word: sought is the distribution for which ANALYZE, with its sample
+and its estimator (Duj1 of Haas and Stokes, in compute_scalar_stats), would have noted what it noted.
 
 Not here: what a b-tree makes of equal keys (btree_build.py).
 """
@@ -25,7 +25,7 @@ BISECTIONS = 32
 SLOPE_BISECTIONS = 16
 STEEPEST = 3.0
 MANY, NORMAL_FROM, RARE = 1000, 50, 1e-6
-"""Means from which on a Poisson distribution is as good as its mean, or as normal; and below which it is 0 or 1."""
+"""Means of a Poisson distribution that is as good as its mean, as good as normal, or never more than 1."""
 SAMPLED_GROUPS = 40_000
 
 
@@ -80,7 +80,7 @@ def combine(columns: Iterable[list[Cell]]) -> list[Cell]:
 
 
 def merged_bytes(cells: list[Cell], rows: float, item: float) -> float:
-    """Return the bytes of all leaf items, line pointers counted, when the equal keys of `rows` rows are merged."""
+    """Return the bytes of all leaf items, line pointers counted, with equal keys of `rows` rows merged."""
 
     def bytes_of(number: int) -> float:
         return group_bytes(item, number)
@@ -109,7 +109,7 @@ def sample_groups(cells: list[Cell], rows: float, item: float) -> list[list[floa
 
 
 def _rest(statistics: KeyStatistics, rows: float, mass: float, noted: float) -> list[Cell]:
-    """Return the values beside the common ones, which have `mass` together, when ANALYZE noted `noted` in all."""
+    """Return the values beside the common ones, of `mass` together, when ANALYZE noted `noted` in all."""
     common = statistics.common_fractions
     present = 1 - statistics.null_fraction
     sample = min(rows, float(ROWS_PER_TARGET * statistics.target)) * present
@@ -126,8 +126,8 @@ def _rest(statistics: KeyStatistics, rows: float, mass: float, noted: float) -> 
     even = fit(0.0)
     if len(common) < statistics.target:
         return even
-    # A full one: the frequencies go on falling behind it, by a power law that fits the list as well. Not its first
-    # quarter, which follows no law, and not its very end alone, where the luck of the sample rules.
+    # A full one: the frequencies go on falling behind it, by a power law that fits the list as well. Not its
+    # first quarter, which follows no law, and not its very end alone, where the luck of the sample rules.
     first = len(common) // 4
     seen = sum(common[first:])
 
