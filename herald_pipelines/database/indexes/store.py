@@ -6,6 +6,7 @@ Not here: judging (bloat.py, verdicts.py) and what the ops database remembers (h
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from herald_pipelines.database.indexes.bloat import (
     BloatEstimate,
@@ -23,6 +24,7 @@ from herald_pipelines.values import format_bytes
 # Defaults of the access methods; others have no fillfactor.
 DEFAULT_FILLFACTOR = {"btree": 90, "gist": 90, "hash": 75, "spgist": 80}
 
+FIRST_WITH_LAST_SCAN = 160000
 STATISTICS_AT_ONCE = 200
 """Indexes whose statistics are held in memory together: a hundred frequencies a key."""
 
@@ -40,8 +42,9 @@ class Confirmation:
 def read_index_facts(session: Session) -> tuple[IndexFacts, ...]:
     """Read every index of the database's own tables, ordered by schema, table and name.
 
-    Two catalog queries, whatever the number of indexes. A role with pg_monitor alone gets everything but the
-    statistics of the columns, which are then null. An index dropped meanwhile is left out.
+    Three catalog queries, whatever the number of indexes. A role with pg_monitor alone gets everything but the
+    statistics of the columns, which are then null. An index dropped meanwhile is left out, and so is one
+    whose table somebody locks exclusively, because its definition could not be read without waiting.
 
     Raises:
         HeraldError: of the kind that fits what the server said.
@@ -49,8 +52,11 @@ def read_index_facts(session: Session) -> tuple[IndexFacts, ...]:
     columns: defaultdict[int, list[Row]] = defaultdict(list)
     for row in session.fetch("indexes/read_index_keys"):
         columns[row["oid"]].append(row)
+    last_scans: dict[int, datetime] = {}
+    if session.connection.server_version >= FIRST_WITH_LAST_SCAN:
+        last_scans = {row["oid"]: row["last_scan_at"] for row in session.fetch("indexes/read_last_scans")}
     return tuple(
-        _facts(row, columns[row["oid"]])
+        _facts(row, columns[row["oid"]], last_scans.get(row["oid"]))
         for row in session.fetch("indexes/read_indexes")
         if row["oid"] in columns and row["definition"] is not None and row["size_bytes"] is not None
     )
@@ -140,7 +146,7 @@ def read_pages(session: Session, index: IndexFacts) -> IndexPages:
     return IndexPages(**row)
 
 
-def _facts(row: Row, columns: list[Row]) -> IndexFacts:
+def _facts(row: Row, columns: list[Row], last_scan_at: datetime | None) -> IndexFacts:
     keys = [each for each in columns if not each["is_included"]]
     included = tuple(each["definition"] for each in columns if each["is_included"])
     options = _options(row["options"])
@@ -190,7 +196,7 @@ def _facts(row: Row, columns: list[Row]) -> IndexFacts:
             tuples_fetched=row["tuples_fetched"],
             blocks_hit=row["blocks_hit"],
             blocks_read=row["blocks_read"],
-            last_scan_at=row["last_scan_at"],
+            last_scan_at=last_scan_at,
         ),
     )
 

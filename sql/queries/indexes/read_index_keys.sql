@@ -1,6 +1,14 @@
 -- One row a column of an index, keys first, then INCLUDE columns. Statistics are those the role may see: pg_stats shows
 -- a column to who may select it, and the expressions of an index under the index's own name to the table's owner.
-with statistics as materialized (
+-- Writing an expression out takes a share lock on the table; of one that somebody locks exclusively it is left out.
+with locked as materialized (
+    select distinct relation
+    from pg_locks
+    where locktype = 'relation'
+        and mode = 'AccessExclusiveLock'
+        and database = (select oid from pg_database where datname = current_database())
+),
+statistics as materialized (
     select schemaname, tablename, attname, avg_width, null_frac, n_distinct
     from pg_stats
     where not inherited
@@ -48,7 +56,9 @@ left join statistics as st
     on st.schemaname = n.nspname
     and st.tablename = case when k.attnum = 0 then c.relname else t.relname end
     and st.attname = case when k.attnum = 0 then own.attname else column_of.attname end
+left join locked as l on l.relation = t.oid
 where t.relkind in ('r', 'm', 'p')
+    and (l.relation is null or i.indexprs is null)
     and t.relpersistence <> 't'
     and n.nspname not like 'pg\_%%'
     and n.nspname <> 'information_schema'

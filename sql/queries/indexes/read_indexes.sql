@@ -1,6 +1,7 @@
 -- One row an index of the database's own tables: no system schema, no temporary table, no TOAST.
--- Sizes take a share lock for a moment; a relation that somebody locks exclusively is not waited for: its size is then
--- what the last VACUUM or ANALYZE noted. Columns of newer versions are read through to_jsonb.
+-- Sizes and definitions take a share lock for a moment. Nobody is waited for: an index that is locked exclusively has the
+-- size that the last VACUUM or ANALYZE noted, and the indexes of a table that is are left out. Counters are read by the
+-- functions under the statistics views, and columns of newer versions through to_jsonb.
 with locked as materialized (
     select distinct relation
     from pg_locks
@@ -17,11 +18,7 @@ tables as materialized (
         n.nspname,
         c.relname,
         nullif(c.reltuples, -1) as tuples,
-        case
-            when c.relkind = 'p' then 0
-            when l.relation is null then pg_table_size(c.oid)
-            else c.relpages * (select bytes from block)
-        end as bytes,
+        case when c.relkind = 'p' then 0 else pg_table_size(c.oid) end as bytes,
         pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
             as writes,
         pg_stat_get_numscans(c.oid) as sequential_scans
@@ -33,6 +30,7 @@ tables as materialized (
         and c.relpersistence <> 't'
         and n.nspname not like 'pg\_%%'
         and n.nspname <> 'information_schema'
+        and l.relation is null
 ),
 owning as materialized (
     select
@@ -53,7 +51,7 @@ select
     pg_get_indexdef(i.indexrelid) as definition,
     case
         when c.relkind = 'I' then 0
-        when li.relation is null and lt.relation is null then pg_relation_size(i.indexrelid)
+        when li.relation is null then pg_relation_size(i.indexrelid)
         else c.relpages * (select bytes from block)
     end as size_bytes,
     nullif(c.reltuples, -1) as tuples,
@@ -87,21 +85,17 @@ select
     t.tuples as table_tuples,
     t.bytes as table_bytes,
     t.writes as table_writes,
-    t.sequential_scans + coalesce(sum(s.idx_scan) over (partition by i.indrelid), 0)::bigint as table_scans,
-    coalesce(s.idx_scan, 0) as scans,
-    coalesce(s.idx_tup_read, 0) as tuples_read,
-    coalesce(s.idx_tup_fetch, 0) as tuples_fetched,
-    coalesce(io.idx_blks_hit, 0) as blocks_hit,
-    coalesce(io.idx_blks_read, 0) as blocks_read,
-    (to_jsonb(s) ->> 'last_idx_scan')::timestamptz as last_scan_at
+    t.sequential_scans + (sum(pg_stat_get_numscans(i.indexrelid)) over (partition by i.indrelid))::bigint as table_scans,
+    pg_stat_get_numscans(i.indexrelid) as scans,
+    pg_stat_get_tuples_returned(i.indexrelid) as tuples_read,
+    pg_stat_get_tuples_fetched(i.indexrelid) as tuples_fetched,
+    pg_stat_get_blocks_hit(i.indexrelid) as blocks_hit,
+    pg_stat_get_blocks_fetched(i.indexrelid) - pg_stat_get_blocks_hit(i.indexrelid) as blocks_read
 from tables as t
 join pg_index as i on i.indrelid = t.oid
 join pg_class as c on c.oid = i.indexrelid
 join pg_am as a on a.oid = c.relam
 left join locked as li on li.relation = i.indexrelid
-left join locked as lt on lt.relation = t.oid
 left join pg_inherits as parent on parent.inhrelid = i.indexrelid
 left join owning as o on o.conindid = i.indexrelid
-left join pg_stat_all_indexes as s on s.indexrelid = i.indexrelid
-left join pg_statio_all_indexes as io on io.indexrelid = i.indexrelid
 order by t.nspname, t.relname, c.relname
