@@ -41,6 +41,8 @@ DEAD_SHARE_SEEN = 0.02
 """Fewer dead rows than this do not correct a measurement: the statistics are not that exact."""
 SAME_WITHIN = 0.03
 """The model of duplicates is that good, so that a smaller difference says nothing about an index."""
+SAMPLE_TELLS_ROWS = 1e8
+"""Rows up to which a sample of 30,000 holds some row twice when every value has two."""
 LONG_LISTS = 6.7
 """Bytes a row in posting lists of some thirty rows."""
 MOSTLY_WITHIN = 1.25
@@ -124,7 +126,7 @@ def estimate_bloat(index: IndexFacts) -> BloatEstimate | None:
     item = item_size(index)
     if index.access_method != BTREE or item is None or index.tuples is None or not index.size_bytes:
         return None
-    if not _may_merge(index):
+    if not _may_merge(index) or _is_all_different(index):
         expected = _plain_size(index, index.tuples, item, item.size)
         return _estimate(index.size_bytes, expected, "estimate", 0.05 if item.is_fixed else 0.15)
     statistics = [
@@ -166,7 +168,7 @@ def _may_be_more(index: IndexFacts) -> float:
     item = item_size(index)
     if item is None or (not item.is_fixed and item.size > COMPRESSIBLE_BYTES):
         return 1.0
-    if _may_merge(index) and len(index.keys) > 1:
+    if _may_merge(index) and len(index.keys) > 1 and not _is_all_different(index):
         return 0.35
     return 0.05 if item.is_fixed else 0.15
 
@@ -299,6 +301,11 @@ def _cells(index: IndexFacts, statistics: Sequence[KeyStatistics]) -> list[Cell]
 def _may_merge(index: IndexFacts) -> bool:
     # A unique index has equal keys only among versions of a row, which a rebuild leaves out.
     return index.deduplicates and not index.is_unique
+
+
+def _is_all_different(index: IndexFacts) -> bool:
+    """Return whether ANALYZE saw no value of some key twice, in a table where its sample could not overlook them."""
+    return (index.table_tuples or 0) < SAMPLE_TELLS_ROWS and any(key.n_distinct == -1 for key in index.keys)
 
 
 def _is_of_one_size(index: IndexFacts) -> bool:
