@@ -1,5 +1,8 @@
 """What a person sees: tables and sentences made from the same documents that --json prints. Not here: doing anything."""
 
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +36,11 @@ def _table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
+
+
+def _own_command() -> str:
+    """Return how a person would call this command again: by its name where that is on PATH."""
+    return "herald" if shutil.which("herald") else os.path.relpath(sys.argv[0])
 
 
 def _percent(ratio: float | None) -> str:
@@ -161,6 +169,7 @@ def show_demo(document: Document) -> None:
         console.print(f"  and {len(proposed) - PROPOSALS_SHOWN} more")
     console.print()
     table = _table("next", "")
-    table.add_row("herald indexes --database platform", "every index with its reasons")
-    table.add_row("herald up", "the same window in the web interface, with the calendar running")
+    herald = _own_command()
+    table.add_row(f"{herald} indexes --database platform", "every index with its reasons")
+    table.add_row(f"{herald} up", "the same window in the web interface, with the calendar running")
     console.print(table)

@@ -1,4 +1,4 @@
-"""Definitions for test_catchup.py, loaded by a real code server: two slots that open every minute.
+"""Definitions for test_catching_up.py, loaded by a real code server: two slots that open every minute.
 
 The assets do nothing but write down, in a table of the test, when they worked on which window.
 """
