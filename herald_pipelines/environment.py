@@ -4,7 +4,7 @@ The Dagster resource, the CLI and the supervisor each make one of these. Nothing
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ class Environment:
     """Settings and what is reached through them."""
 
     settings: Settings
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     on_result: Callable[[str, TaskResult], None] = _ignore
     """Told of each database's result as soon as it is there: how the CLI shows a run it started."""
     say: Callable[[str], None] | None = None

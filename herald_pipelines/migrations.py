@@ -72,7 +72,7 @@ def migrate(ops: Postgres) -> MigrationReport:
     with patient.session() as session, _lend_to_sqlalchemy(session) as connection:
         session.execute(
             "select pg_advisory_xact_lock(%(space)s::int, %(key)s::int)",
-            {"space": LOCK_NAMESPACE, "key": lock_key("ops", "migrate")},
+            {"space": LOCK_NAMESPACE, "key": lock_key("migrate")},
         )
         session.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
         _become_owner(session)

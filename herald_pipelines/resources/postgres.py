@@ -5,6 +5,7 @@ text() reads `:name` and exec_driver_sql `%` inside SQL that means them literall
 """
 
 import hashlib
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from herald_pipelines.errors import (
     LockTimeout,
     PermanentFailure,
     StatementTimeout,
+    TransientFailure,
     UsageError,
 )
 from herald_pipelines.resources.queries import load_query
@@ -33,17 +35,25 @@ OLDEST_MAJOR, NEWEST_MAJOR = 14, 18
 CONNECT_TIMEOUT_SECONDS = 10
 # client_connection_check_interval (14+): a backend whose client was killed stops by itself instead of working on unseen.
 DEAD_CLIENT_CHECK_SECONDS = 2
+LOCK_POLL_SECONDS = 0.5
+# SQLSTATEs, by their beginning: the server is gone, going or full of clients; and what a later try may not meet again
+# (deadlock, serialization, object in use, disk or memory full). psycopg2's classes put all of them into one.
+OUTAGE_STATES = ("08", "57P", "53300")
+PASSING_STATES = ("40", "53", "55006")
+OUTAGE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 LOCK_NAMESPACE = 0x48524C44  # "HRLD": the first key of our two-key advisory locks
 
 
-def lock_key(database: str, task: str) -> int:
-    """Return the second key of the advisory lock of a task on a database: a signed 32-bit number.
+def lock_key(task: str) -> int:
+    """Return the second key of the advisory lock of a task: a signed 32-bit number.
 
-    >>> lock_key("platform", "index_rebuild") == lock_key("platform", "index_rebuild")
+    Advisory locks belong to a database, so its name in some settings is not a part of the key: two installations, or two
+    names for one database, meet each other's locks.
+
+    >>> lock_key("index_rebuild") == lock_key("index_rebuild") != lock_key("index_analysis")
     True
     """
-    digest = hashlib.sha256(f"{database}\0{task}".encode()).digest()
-    return int.from_bytes(digest[:4], "big", signed=True)
+    return int.from_bytes(hashlib.sha256(task.encode()).digest()[:4], "big", signed=True)
 
 
 def translate_error(error: BaseException, doing: str) -> HeraldError:
@@ -57,8 +67,6 @@ def translate_error(error: BaseException, doing: str) -> HeraldError:
     message = " ".join(str(origin).split()) or type(origin).__name__
     sqlstate = getattr(origin, "pgcode", None) or ""
     sentence = f"{doing}: {message}"
-    # An OperationalError by class, but no outage: an extension that is not preloaded, a view that takes no rows.
-    no_outage = isinstance(origin, psycopg2.errors.ObjectNotInPrerequisiteState)
     # libpq's own errors, from before there is a session, have no SQLSTATE.
     refused = not sqlstate and ("password" in message or "does not exist" in message.rpartition("FATAL:")[2])
     result: HeraldError = PermanentFailure(sentence)
@@ -71,8 +79,10 @@ def translate_error(error: BaseException, doing: str) -> HeraldError:
     elif isinstance(origin, psycopg2.errors.InsufficientPrivilege):
         hint = "grant the role what is named (sql/roles shows the least rights)"
         result = PermanentFailure(sentence, hint=hint)
-    elif isinstance(origin, (psycopg2.OperationalError, psycopg2.InterfaceError)) and not no_outage:
+    elif sqlstate.startswith(OUTAGE_STATES) or (not sqlstate and isinstance(origin, OUTAGE_ERRORS)):
         result = DatabaseUnavailable(sentence)
+    elif sqlstate.startswith(PASSING_STATES):
+        result = TransientFailure(sentence)
     return result
 
 
@@ -124,7 +134,7 @@ class Session:
         """
         row = self.execute(
             "select pg_try_advisory_lock(%(space)s::int, %(key)s::int) as locked",
-            {"space": LOCK_NAMESPACE, "key": lock_key(self.database, task)},
+            {"space": LOCK_NAMESPACE, "key": lock_key(task)},
         )[0]
         return bool(row["locked"])
 
@@ -133,21 +143,19 @@ class Session:
 
         Needs an autocommit session, in which the failed wait leaves nothing behind.
         """
-        self.execute(f"set lock_timeout = {round(seconds * 1000)}")
-        try:
-            self.execute(
-                "select pg_advisory_lock(%(space)s::int, %(key)s::int)",
-                {"space": LOCK_NAMESPACE, "key": lock_key(self.database, task)},
-            )
-        except LockTimeout:
-            return False
+        give_up_at = time.monotonic() + seconds
+        while not self.try_lock(task):
+            left_seconds = give_up_at - time.monotonic()
+            if left_seconds <= 0:
+                return False
+            time.sleep(min(LOCK_POLL_SECONDS, left_seconds))
         return True
 
     def unlock(self, task: str) -> None:
         """Give back the advisory lock of (database, task)."""
         self.execute(
             "select pg_advisory_unlock(%(space)s::int, %(key)s::int)",
-            {"space": LOCK_NAMESPACE, "key": lock_key(self.database, task)},
+            {"space": LOCK_NAMESPACE, "key": lock_key(task)},
         )
 
     def take_notices(self) -> list[str]:
@@ -226,7 +234,11 @@ class Postgres:
             engine.dispose()
 
     def identity(self) -> DatabaseIdentity:
-        """Ask the server which database this is."""
+        """Ask the server which database this is.
+
+        Raises:
+            UsageError: it is a standby.
+        """
         with self.session() as session:
             return read_identity(session)
 
@@ -251,9 +263,22 @@ class Postgres:
         }
 
 
-def read_identity(session: Session) -> DatabaseIdentity:
-    """Ask the server which database a session is in."""
+def read_identity(session: Session, *, standby: bool = False) -> DatabaseIdentity:
+    """Ask the server which database a session is in.
+
+    Args:
+        session: any session.
+        standby: whether the server may be one, which shares the primary's identity and not its locks and counters.
+
+    Raises:
+        UsageError: it is a standby and may not be.
+    """
     row = session.fetch_one("server/read_identity")
+    if row["is_standby"] and not standby:
+        raise UsageError(
+            f"the url of {session.database} leads to a standby",
+            hint="let url lead to the primary, and name standbys under replicas",
+        )
     return DatabaseIdentity(
         name=session.database,
         datname=row["datname"],

@@ -9,9 +9,11 @@ import pytest
 
 from herald_pipelines.errors import (
     DatabaseUnavailable,
+    HeraldError,
     LockTimeout,
     PermanentFailure,
     StatementTimeout,
+    TransientFailure,
     UsageError,
 )
 from herald_pipelines.resources import postgres
@@ -174,3 +176,17 @@ def test_unknown_database_is_permanent_and_lost_connection_is_not(server, databa
         other.execute("select pg_terminate_backend(%(pid)s)", {"pid": pid})
         with pytest.raises(DatabaseUnavailable):
             session.execute("select 1")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "kind"),
+    [
+        ("40P01", TransientFailure), ("55006", TransientFailure), ("53100", TransientFailure),
+        ("53300", DatabaseUnavailable), ("57P01", DatabaseUnavailable), ("08006", DatabaseUnavailable),
+        ("55000", PermanentFailure), ("42P01", PermanentFailure),
+    ],
+)  # fmt: skip
+def test_only_an_outage_counts_as_one(database_url: str, sqlstate: str, kind: type[HeraldError]):
+    with pytest.raises(HeraldError) as caught, Postgres(database_url, "shop").session() as session:
+        session.execute(f"do $$ begin raise exception 'made up' using errcode = '{sqlstate}'; end $$")
+    assert type(caught.value) is kind
