@@ -25,6 +25,9 @@ from herald_pipelines.values import format_bytes
 DEFAULT_FILLFACTOR = {"btree": 90, "gist": 90, "hash": 75, "spgist": 80}
 
 FIRST_WITH_LAST_SCAN = 160000
+DOUBTFUL_SHARE = 0.02
+"""Share of a table's rows by which its statistics may move before its pages are asked."""
+
 STATISTICS_AT_ONCE = 200
 """Indexes whose statistics are held in memory together: a hundred frequencies a key."""
 
@@ -143,7 +146,21 @@ def read_pages(session: Session, index: IndexFacts) -> IndexPages:
         PermanentFailure: it is gone, or not a valid b-tree.
     """
     row = session.fetch_one("indexes/read_pages", oid=index.oid, table_oid=index.table_oid)
+    if _is_doubtful(index, row["live_rows"], row["dead_rows"]):
+        # A session that deletes and then vacuums reports its deletions after the vacuum: the statistics then count rows
+        # as dead that are gone, until the next vacuum. Only the pages tell.
+        return IndexPages(**{**row, **session.fetch_one("indexes/count_rows", table_oid=index.table_oid)})
     return IndexPages(**row)
+
+
+def _is_doubtful(index: IndexFacts, live_rows: float, dead_rows: float) -> bool:
+    """Whether the cumulative statistics say that the table is another one than VACUUM or ANALYZE last counted."""
+    if not live_rows or not index.table_tuples:
+        return False
+    return (
+        dead_rows > DOUBTFUL_SHARE * (live_rows + dead_rows)
+        or abs(live_rows / index.table_tuples - 1) > DOUBTFUL_SHARE
+    )
 
 
 def _facts(row: Row, columns: list[Row], last_scan_at: datetime | None) -> IndexFacts:
