@@ -90,12 +90,12 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
     report = migrate(environment.targets.ops("migrate", read_only=False))
     for revision in report.applied:
         say(f"ops database: applied {revision}")
+    note = environment.settings.home / SINCE_FILE
+    if not note.exists():
+        fresh = note.with_suffix(f".{os.getpid()}")
+        fresh.write_text(f"{utc_now():%Y-%m-%d}\n")
+        fresh.rename(note)
     if environment.has_sample:
-        note = environment.settings.home / SINCE_FILE
-        if not note.exists():
-            fresh = note.with_suffix(f".{os.getpid()}")
-            fresh.write_text(f"{utc_now():%Y-%m-%d}\n")
-            fresh.rename(note)
         server.create_database(SAMPLE)
     if environment.has_sample and scale is not None:
         sample = create_sample(

@@ -19,7 +19,7 @@ from herald_pipelines.tasks import TaskResult
 DAGSTER_DATABASE = "dagster"
 DAGSTER_URL_VARIABLE = "HERALD_DAGSTER_URL"
 SINCE_FILE = "since"
-"""In the home: the day (UTC) on which the sample platform was set up."""
+"""In the home: the day (UTC) on which it was set up."""
 
 
 def _ignore(_database: str, _result: TaskResult) -> None:
@@ -89,14 +89,15 @@ class Environment:
 
     @cached_property
     def since(self) -> date | None:
-        """The day from which on windows matter: the earliest `since`, or the set-up where everything is embedded.
+        """The day from which on windows matter: the earliest `since`; for databases without one, the set-up's here.
 
-        None where a database does not say: the calendar's own start holds.
+        None where neither is known: the calendar's own start holds.
         """
-        settings = self.settings
-        named = [settings.database(name).since for name in settings.names()]
-        if self.has_sample and settings.ops.since is None:
-            note = settings.home / SINCE_FILE
-            return date.fromisoformat(note.read_text().strip()) if note.is_file() else None
+        named = [self.settings.database(name).since for name in self.settings.names()]
         days = [day for day in named if day is not None]
-        return min(days) if len(days) == len(named) else None
+        if len(days) < len(named):
+            note = self.settings.home / SINCE_FILE
+            if not note.is_file():
+                return None
+            days.append(date.fromisoformat(note.read_text().strip()))
+        return min(days)

@@ -79,7 +79,7 @@ class CatchUpSettings(Model):
 
     look_back_days: CountFromOne = 35
     """Older windows are left missed; 35 holds every first Sunday."""
-    grace_seconds: Seconds = 600.0
+    grace_seconds: Budget = 600.0
     """How long after its opening a window that did not run counts as missed; half of it is the schedule's."""
     max_requests_per_tick: CountFromOne = 10
     max_attempts: CountFromOne = 3
