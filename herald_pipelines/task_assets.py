@@ -103,14 +103,14 @@ def build_task_asset(
                 errors[database] = error
         if results and not config.dry_run:
             yield from _check_results(task, results, context, environment)
-        failed = [f"{database}: {error}" for database, error in errors.items()]
-        failed += [
+        problems = [
             f"{database}: {problem}" for database, result in results.items() for problem in result.problems
         ]
-        if failed:
+        if errors or problems:
+            refused = not problems and all(isinstance(error, GuardRefusal) for error in errors.values())
             raise dg.Failure(
-                "; ".join(failed),
-                metadata={"refused": all(isinstance(error, GuardRefusal) for error in errors.values())},
+                "; ".join([*(f"{database}: {error}" for database, error in errors.items()), *problems]),
+                metadata={"refused": refused},
                 allow_retries=False,
             )
 

@@ -224,7 +224,7 @@ def _add_replicas(
     table_scans: dict[int, int] = {index.oid: index.table_scans for index in facts}
     for name, replica in replicas.items():
         with replica.session(autocommit=True) as session:
-            found = read_identity(session)
+            found = read_identity(session, standby=True)
             if (found.system_identifier, found.database_oid) != (
                 identity.system_identifier,
                 identity.database_oid,

@@ -10,7 +10,8 @@ from typing import Any
 from herald_pipelines.database.indexes.analysis import IndexAnalysis, analyze_indexes, describe_indexes
 from herald_pipelines.database.indexes.history import record_snapshot, write_analysis
 from herald_pipelines.database.indexes.plan import RebuildPlan, RebuildStep
-from herald_pipelines.database.indexes.rebuild import RebuildReport, carry_out
+from herald_pipelines.database.indexes.rebuild import carry_out
+from herald_pipelines.database.indexes.report import RebuildReport
 from herald_pipelines.database.indexes.tables import (
     TABLE_ROWS,
     bloat_table,

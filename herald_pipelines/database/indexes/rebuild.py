@@ -10,7 +10,8 @@ cleaned up (leftovers.py). Not here: deciding what to rebuild (plan.py), waiting
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from herald_pipelines.database.indexes.disk import find_wal_problem, read_free_disk
@@ -23,6 +24,7 @@ from herald_pipelines.database.indexes.leftovers import (
     invalid_oids,
 )
 from herald_pipelines.database.indexes.plan import ASSUMED_FREE_DISK_BYTES, RebuildPlan, RebuildStep
+from herald_pipelines.database.indexes.report import NotRebuilt, RebuildReport, Rebuilt
 from herald_pipelines.errors import (
     DatabaseUnavailable,
     GuardRefusal,
@@ -55,56 +57,6 @@ class Patience:
     """Transactions younger than this are taken to end by themselves."""
     poll: float = 2.0
     """Between two looks at who is in the way."""
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """One index that was rebuilt."""
-
-    name: str
-    oid: int
-    """Before; REINDEX CONCURRENTLY gives the index another one."""
-    index_oid: int
-    """After."""
-    size_before_bytes: int
-    size_after_bytes: int
-    promised_bytes: int
-    achieved_bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class NotRebuilt:
-    """One index of the plan that was not rebuilt, and why."""
-
-    name: str
-    oid: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class RebuildReport:
-    """What became of a plan."""
-
-    done: tuple[Rebuilt, ...]
-    skipped: tuple[NotRebuilt, ...]
-    failed: tuple[NotRebuilt, ...]
-    leftovers: tuple[Leftover, ...]
-    """Found from this run and earlier ones, dropped or not."""
-
-    @property
-    def promised_bytes(self) -> int:
-        """What the rebuilds that were done had promised."""
-        return sum(each.promised_bytes for each in self.done)
-
-    @property
-    def achieved_bytes(self) -> int:
-        """What they reclaimed."""
-        return sum(each.achieved_bytes for each in self.done)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON-able values."""
-        return asdict(self) | {"promised_bytes": self.promised_bytes, "achieved_bytes": self.achieved_bytes}
 
 
 def carry_out(
@@ -201,21 +153,7 @@ class _Rebuilder:
         pending = list(plan.steps)
         in_the_way: dict[int, str] = {}
         while pending:
-            waiting: list[RebuildStep] = []
-            for step in pending:
-                if self._left_seconds() < max(step.estimated_seconds, SHORTEST_SECONDS):
-                    holder = in_the_way.get(step.oid)
-                    reason = f"it had to wait for {holder}" if holder else "the time budget is used up"
-                    self._skip(step, reason)
-                elif reason := self._find_obstacle(step):
-                    self._skip(step, reason)
-                elif holder := self._find_holder(step):
-                    if step.oid not in in_the_way:
-                        self.say(f"{step.name} waits for {holder}")
-                    in_the_way[step.oid] = holder
-                    waiting.append(step)
-                else:
-                    self._rebuild(step)
+            waiting = [step for step in pending if self._must_wait(step, in_the_way)]
             if len(waiting) == len(pending):
                 time.sleep(max(min(self.patience.poll, self._left_seconds()), 0))
             pending = waiting
@@ -224,6 +162,32 @@ class _Rebuilder:
         return RebuildReport(
             tuple(self.done), tuple(self.skipped), tuple(self.failed), tuple(self.leftovers.values())
         )
+
+    def _must_wait(self, step: RebuildStep, in_the_way: dict[int, str]) -> bool:
+        """Rebuild an index, or say why not; return whether it is only held up and comes again."""
+        if self._left_seconds() < max(step.estimated_seconds, SHORTEST_SECONDS):
+            holder = in_the_way.get(step.oid)
+            self._skip(step, f"it had to wait for {holder}" if holder else "the time budget is used up")
+            return False
+        try:
+            obstacle = self._find_obstacle(step)
+            holder = None if obstacle else self._find_holder(step)
+            evidence = {} if obstacle or holder else self._evidence(step)
+        except DatabaseUnavailable:
+            raise
+        except HeraldError as error:
+            # One table that this role may not lock must not keep the others waiting for ever.
+            self._fail(step, error)
+            return False
+        if obstacle:
+            self._skip(step, obstacle)
+        elif holder:
+            if step.oid not in in_the_way:
+                self.say(f"{step.name} waits for {holder}")
+            in_the_way[step.oid] = holder
+        else:
+            self._rebuild(step, evidence)
+        return holder is not None
 
     def _left_seconds(self) -> float:
         return self.deadline - self.clock()
@@ -241,6 +205,20 @@ class _Rebuilder:
         )
         self.skipped.append(NotRebuilt(step.name, step.oid, reason))
         self.say(f"skipped {step.name}: {reason}")
+
+    def _fail(self, step: RebuildStep, error: HeraldError) -> None:
+        self.ledger.record(
+            self.identity,
+            self.task,
+            self.window,
+            Outcome.FAILED,
+            object_name=step.name,
+            object_oid=step.oid,
+            reason=error.message,
+            evidence={"size_bytes": step.size_bytes, "bloat_ratio": step.ratio},
+        )
+        self.failed.append(NotRebuilt(step.name, step.oid, error.message))
+        self.say(f"failed to rebuild {step.name}: {error.message}")
 
     def _clean(self) -> None:
         for leftover in clean_leftovers(
@@ -272,6 +250,9 @@ class _Rebuilder:
         )
         if holders:
             return "; ".join(row["holder"] for row in holders)
+        state = self._state(step.oid)
+        if state is None or state["table_kind"] == "m":
+            return None  # gone, which the rebuild will say; LOCK TABLE takes no materialized view
         table = quote_identifier(step.schema, step.table)
         self._set_timeouts(lock_seconds=self.patience.probe, statement_seconds=self.patience.probe * 2)
         self.session.execute("begin")
@@ -284,9 +265,9 @@ class _Rebuilder:
             self._reset_timeouts()
         return None
 
-    def _rebuild(self, step: RebuildStep) -> None:
-        evidence = self._evidence(step)
-        self.say(f"rebuilding {step.name} ({format_bytes(step.size_bytes)}, {step.ratio:.0%} waste)")
+    def _rebuild(self, step: RebuildStep, evidence: Mapping[str, Any]) -> None:
+        size_bytes = evidence["size_bytes"]
+        self.say(f"rebuilding {step.name} ({format_bytes(size_bytes)}, {step.ratio:.0%} waste)")
         try:
             with self.ledger.action(
                 self.identity,
@@ -315,13 +296,13 @@ class _Rebuilder:
             self._clean()
             return
         write_baseline(self.ledger.ops, self.identity, after)
-        achieved = step.size_bytes - after["size_bytes"]
+        achieved = size_bytes - after["size_bytes"]
         self.done.append(
             Rebuilt(
                 name=step.name,
                 oid=step.oid,
                 index_oid=after["oid"],
-                size_before_bytes=step.size_bytes,
+                size_before_bytes=size_bytes,
                 size_after_bytes=after["size_bytes"],
                 promised_bytes=step.promised_bytes,
                 achieved_bytes=achieved,
@@ -333,17 +314,24 @@ class _Rebuilder:
             self._clean()
 
     def _evidence(self, step: RebuildStep) -> Mapping[str, Any]:
-        """Return what recovery needs when this process dies, and what the gain is measured against."""
+        """Return what recovery needs when this process dies, and what the gain is measured against.
+
+        Raises:
+            PermanentFailure: the index is gone.
+        """
         state = self._state(step.oid)
+        if state is None:
+            raise PermanentFailure("it was dropped or rebuilt meanwhile")
         return {
             "schema": step.schema,
             "index": step.index,
             "table": step.table,
             "table_oid": step.table_oid,
             "relfilenode": step.relfilenode,
-            "definition": state["definition"] if state else None,
+            "definition": state["definition"],
             "invalid_oids": list(invalid_oids(self.session, step.table_oid)),
-            "size_bytes": step.size_bytes,
+            # The index may have grown while others were rebuilt or it had to wait.
+            "size_bytes": state["size_bytes"],
             "promised_bytes": step.promised_bytes,
             "bloat_ratio": step.ratio,
             "bloat_method": step.method,
@@ -380,7 +368,8 @@ class _Rebuilder:
         return problem
 
     def _say_progress(self, step: RebuildStep) -> None:
-        with replace(self.target, read_only=True).session() as session:
+        # Nobody's rebuild may end because its progress could not be looked up.
+        with suppress(HeraldError), replace(self.target, read_only=True).session() as session:
             for row in session.fetch("indexes/list_builds"):
                 if row["table_oid"] == step.table_oid:
                     share = f", {row['blocks_done'] / row['blocks_total']:.0%}" if row["blocks_total"] else ""

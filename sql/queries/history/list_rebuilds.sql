@@ -27,5 +27,9 @@ where log.database = %(database)s
   and log.task = %(task)s
   and log.object_name is not null
   and log.evidence ? 'promised_bytes'
-  and (log.outcome in ('failed', 'interrupted') or log.object_oid = any(%(index_oids)s::bigint[]))
+  -- A row that was only planned tells of no rebuild.
+  and (
+      log.outcome in ('failed', 'interrupted')
+      or (log.outcome = 'done' and log.object_oid = any(%(index_oids)s::bigint[]))
+  )
 order by log.id

@@ -6,6 +6,7 @@ select
     i.indrelid as table_oid,
     tn.nspname as table_schema,
     t.relname as table,
+    t.relkind as table_kind,
     pg_relation_filenode(c.oid) as relfilenode,
     pg_relation_size(c.oid) as size_bytes,
     nullif(c.reltuples, -1)::double precision as tuples,

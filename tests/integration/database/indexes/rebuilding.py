@@ -3,7 +3,8 @@
 import psycopg2
 
 from herald_pipelines.database.indexes.plan import RebuildPlan, RebuildStep
-from herald_pipelines.database.indexes.rebuild import Patience, RebuildReport, carry_out
+from herald_pipelines.database.indexes.rebuild import Patience, carry_out
+from herald_pipelines.database.indexes.report import RebuildReport
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres
 

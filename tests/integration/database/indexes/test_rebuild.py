@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from rebuilding import TASK, indexes, log, make_bloat, rebuild, run_sql, step_for
+from sqlalchemy import make_url
 
 from herald_pipelines.database.indexes.history import read_baselines, record_snapshot, usage_windows
 from herald_pipelines.database.indexes.plan import RebuildPlan
@@ -18,6 +19,7 @@ from herald_pipelines.errors import GuardRefusal
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.values import Outcome
 
 WORKER = Path(__file__).parent / "rebuild_worker.py"
 
@@ -82,6 +84,41 @@ def test_a_long_snapshot_is_waited_for_and_named_when_the_budget_ends(database_u
     assert [row[1] for row in log(ops_url)] == ["skipped"]
     holder.close()
     assert len(rebuild(database_url, ops_url, "public.i").done) == 1
+
+
+def test_a_table_that_the_role_may_not_lock_does_not_stop_the_others(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    make_bloat(database_url, table="foreign_t", index="foreign_i", rows=100)
+    user = "u" + database_url.rpartition("/")[2].partition("?")[0]
+    run_sql(database_url, f'create role "{user}" login superuser')
+    steps = tuple(
+        step_for(Postgres(database_url, "platform"), f"public.{each}") for each in ("foreign_i", "i")
+    )
+    run_sql(database_url, f'alter table t owner to "{user}"; alter role "{user}" nosuperuser')
+    run_sql(database_url, f'grant pg_monitor to "{user}"; grant create on schema public to "{user}"')
+    role = make_url(database_url).set(username=user).render_as_string(hide_password=False)
+    report = rebuild(role, ops_url, steps=steps)
+    assert [each.name for each in report.done] == ["public.i"]
+    assert "permission denied" in report.failed[0].reason
+    assert [row[:2] for row in log(ops_url)] == [("public.foreign_i", "failed"), ("public.i", "done")]
+
+
+def test_an_index_of_a_materialized_view_is_rebuilt(database_url: str, ops_url: str):
+    make_bloat(database_url, rows=100)
+    run_sql(database_url, "create materialized view m as select * from t; create index on m (id)")
+    report = rebuild(database_url, ops_url, "public.m_id_idx")
+    assert [each.name for each in report.done] == ["public.m_id_idx"]
+
+
+def test_the_gain_is_that_of_the_index_as_it_was_when_its_rebuild_began(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    step = step_for(Postgres(database_url, "platform"), "public.i")
+    run_sql(database_url, "insert into t select n, md5(n::text) from generate_series(1, 50000) n")
+    before = indexes(database_url)["i"][2]
+    assert before > step.size_bytes
+    (done,) = rebuild(database_url, ops_url, steps=(step,)).done
+    assert done.size_before_bytes == before
+    assert done.achieved_bytes == before - indexes(database_url)["i"][2]
 
 
 def test_an_idle_writer_of_the_table_is_named(database_url: str, ops_url: str):
@@ -268,6 +305,17 @@ def test_killed_while_it_waits_the_next_run_heals(
 ):
     make_bloat(database_url)
     before = indexes(database_url)["i"]
+    target = Postgres(database_url, "platform")
+    # What a run in mode `observe` leaves tells nothing about leftovers.
+    Ledger(Postgres(ops_url, "ops")).record(
+        target.identity(),
+        TASK,
+        "2026-11-21",
+        Outcome.PLANNED,
+        object_name="public.i",
+        object_oid=before[0],
+        evidence={"size_bytes": before[2], "promised_bytes": 1},
+    )
     holder = hold(database_url, *statements)
     worker = start_worker(database_url, ops_url)
     wait_for_phase(database_url, phase)
