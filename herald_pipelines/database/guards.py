@@ -1,6 +1,7 @@
 """Whether a database is quiet enough for maintenance, and waiting for it. Not here: the maintenance.
 
-A task that changes its target asks first; whoever holds it up is named, so that a person can judge it.
+A task that changes its target asks first; whoever holds it up is named, so that a person can judge it. Dumps are no
+reason: they take hours, and a task waits for them where they are in the way of an object.
 """
 
 import time
@@ -28,32 +29,35 @@ class Busyness:
     lag_seconds: float | None
     """Replay lag of the slowest standby; null without standbys, or when all have caught up."""
     lag_bytes: int | None
-    backups: tuple[str, ...]
-    """Dumps of the database and base backups of the server that are running."""
 
 
 def read_busyness(session: Session) -> Busyness:
     """Ask a server how busy it is.
 
     Raises:
+        GuardRefusal: the role may not see what other roles' sessions do; not visible is not quiet.
         HeraldError: of the kind that fits what the server said.
     """
     row = session.fetch_one("guards/read_busyness")
+    if not row["sees_all"]:
+        raise GuardRefusal(
+            f"role {row['role']!r} may not see whether other sessions keep {session.database} busy",
+            hint="grant it pg_monitor",
+        )
     return Busyness(
         active_sessions=row["active_sessions"],
         transaction_seconds=row["transaction_seconds"],
         transaction_holder=row["transaction_holder"],
         lag_seconds=row["lag_seconds"],
         lag_bytes=row["lag_bytes"],
-        backups=tuple(row["backups"]),
     )
 
 
 def find_reasons(busyness: Busyness, guards: Guards) -> tuple[str, ...]:
     """Return why maintenance should not begin now; nothing when it may.
 
-    >>> find_reasons(Busyness(3, None, None, None, None, ("pg_dump (pid 7)",)), Guards())
-    ('a backup is running: pg_dump (pid 7)',)
+    >>> find_reasons(Busyness(80, None, None, None, None), Guards())
+    ('80 sessions are active, at most 50 may be',)
     """
     reasons: list[str] = []
     if busyness.active_sessions > guards.max_active_sessions:
@@ -72,8 +76,6 @@ def find_reasons(busyness: Busyness, guards: Guards) -> tuple[str, ...]:
             f" ({format_bytes(busyness.lag_bytes or 0)}),"
             f" at most {format_seconds(guards.max_replication_lag_seconds)} are allowed"
         )
-    if busyness.backups:
-        reasons.append(f"a backup is running: {', '.join(busyness.backups)}")
     return tuple(reasons)
 
 
@@ -95,7 +97,7 @@ def wait_until_quiet(
         clock: seconds that only grow.
 
     Raises:
-        GuardRefusal: it is still busy after that time; names every reason.
+        GuardRefusal: it is still busy after that time, and names every reason; or that cannot be seen.
         HeraldError: the server could not be asked.
     """
     give_up_at = clock() + guards.wait_seconds

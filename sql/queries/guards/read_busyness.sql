@@ -1,5 +1,5 @@
--- How busy the server is, apart from our own sessions (application_name herald:...). A role without
--- pg_read_all_stats sees no state of other roles' sessions and takes the server for quieter than it is.
+-- How busy the server is, apart from our own sessions (application_name herald:...) and from the transactions of dumps.
+-- A role without pg_read_all_stats sees no state of other roles' sessions (`sees_all`).
 with client as (
     select
         pid,
@@ -32,11 +32,5 @@ select
         select max(pg_wal_lsn_diff(sent_lsn, replay_lsn))::bigint
         from pg_stat_replication
     ) as lag_bytes,
-    array(
-        select format('pg_dump (pid %%s)', pid)
-        from client
-        where application_name = 'pg_dump' and datname = current_database()
-        union all
-        select format('base backup (pid %%s)', pid)
-        from pg_stat_progress_basebackup
-    ) as backups
+    current_user as role,
+    pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all

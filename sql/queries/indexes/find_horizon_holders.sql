@@ -1,6 +1,7 @@
 -- What a REINDEX CONCURRENTLY of an index of this table would wait for: old snapshots anywhere in this database
 -- (it waits for every one that is older than its own last phase, but not for vacuums), and transactions that hold
--- a lock on the table, prepared ones included. Short transactions are not worth a wait; a dump always is.
+-- a lock on the table, prepared ones included. Short transactions are not worth a wait; a dump always is,
+-- ours (application_name herald:...backup...) included.
 with session as (
     select
         pid,
@@ -23,7 +24,11 @@ with session as (
 select format('an old snapshot (%%s)', s.holder) as holder
 from session as s
 where s.backend_xmin is not null
-  and (s.age_seconds >= %(min_age_seconds)s or s.application_name = 'pg_dump')
+  and (
+      s.age_seconds >= %(min_age_seconds)s
+      or s.application_name = 'pg_dump'
+      or s.application_name like 'herald:%%backup%%'
+  )
   and not exists (select from pg_stat_progress_vacuum as v where v.pid = s.pid)
 union all
 select format('a lock on the table (%%s)', s.holder)

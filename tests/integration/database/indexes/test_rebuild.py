@@ -90,13 +90,13 @@ def test_a_table_that_the_role_may_not_lock_does_not_stop_the_others(database_ur
     make_bloat(database_url)
     make_bloat(database_url, table="foreign_t", index="foreign_i", rows=100)
     user = "u" + database_url.rpartition("/")[2].partition("?")[0]
-    run_sql(database_url, f'create role "{user}" login superuser')
+    run_sql(database_url, f'create role "{user}" login superuser password $$x$$')
     steps = tuple(
         step_for(Postgres(database_url, "platform"), f"public.{each}") for each in ("foreign_i", "i")
     )
     run_sql(database_url, f'alter table t owner to "{user}"; alter role "{user}" nosuperuser')
     run_sql(database_url, f'grant pg_monitor to "{user}"; grant create on schema public to "{user}"')
-    role = make_url(database_url).set(username=user).render_as_string(hide_password=False)
+    role = make_url(database_url).set(username=user, password="x").render_as_string(hide_password=False)
     report = rebuild(role, ops_url, steps=steps)
     assert [each.name for each in report.done] == ["public.i"]
     assert "permission denied" in report.failed[0].reason
@@ -119,6 +119,21 @@ def test_the_gain_is_that_of_the_index_as_it_was_when_its_rebuild_began(database
     (done,) = rebuild(database_url, ops_url, steps=(step,)).done
     assert done.size_before_bytes == before
     assert done.achieved_bytes == before - indexes(database_url)["i"][2]
+
+
+@pytest.mark.parametrize("name", ["pg_dump", "herald:database_backup"])
+def test_a_young_dump_is_waited_for(database_url: str, ops_url: str, name: str):
+    make_bloat(database_url, rows=100)
+    holder = hold(
+        database_url,
+        f"set application_name = '{name}'",
+        "commit",
+        "begin isolation level repeatable read",
+        "select 1",
+    )
+    report = rebuild(database_url, ops_url, "public.i", budget_seconds=2, patience=Patience(0.2, 1, 60, 0.1))
+    holder.close()
+    assert name in report.skipped[0].reason
 
 
 def test_an_idle_writer_of_the_table_is_named(database_url: str, ops_url: str):
