@@ -32,6 +32,7 @@ def _build(environment: Environment) -> dg.Definitions:
     assets = [
         build_task_asset(
             TASKS[name],
+            slot=slot,
             order=order,
             partitions_def=partitions[slot.name],
             upstream={

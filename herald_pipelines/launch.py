@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import dagster as dg
+import sqlalchemy.exc
+from dagster_postgres.utils import DagsterPostgresException
 
 from herald_pipelines.assembly import build_definitions
-from herald_pipelines.environment import DAGSTER_DATABASE, Environment
+from herald_pipelines.environment import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE, Environment
+from herald_pipelines.errors import DatabaseUnavailable
 from herald_pipelines.history import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
@@ -41,14 +44,20 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
     """Open the Dagster instance of this home.
 
     Raises:
-        HeraldError: its files cannot be prepared.
+        DatabaseUnavailable: its storage cannot be reached.
     """
     home = environment.settings.home
     prepare_dagster_home(home)
     url = environment.dagster_url or environment.embedded.url(DAGSTER_DATABASE)
     # dagster.yaml reads its variables from the process's environment.
     os.environ.update(dagster_variables(home, url))
-    with dg.DagsterInstance.get() as instance:
+    try:
+        opened = dg.DagsterInstance.get()
+    except (DagsterPostgresException, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise DatabaseUnavailable(
+            "dagster's storage cannot be reached", hint=f"check {DAGSTER_URL_VARIABLE}"
+        ) from error
+    with opened as instance:
         yield instance
 
 

@@ -3,6 +3,7 @@
 Not here: parsing (cli.py), printing (console.py), anything an asset would need too (tasks.py and the domains).
 """
 
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 
 from herald_pipelines import console, supervisor
 from herald_pipelines.bootstrap import prepare, running
 from herald_pipelines.database.indexes.analysis import analyze_indexes, describe_indexes
 from herald_pipelines.environment import DAGSTER_DATABASE, Environment
 from herald_pipelines.errors import HeraldError, UsageError, unknown_value
-from herald_pipelines.history import window_states
+from herald_pipelines.history import reap_dead_runs, window_states
 from herald_pipelines.launch import Launched, dagster_instance, launch
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
@@ -48,7 +50,13 @@ def check(environ: Environ, cwd: Path) -> Document:
     Raises:
         UsageError: every mistake, one a line.
     """
-    return check_config(environ, cwd, tasks=TASKS)
+    document = check_config(environ, cwd, tasks=TASKS)
+    # Loads the calendar too, and names its mistakes.
+    calendar = Environment.load(environ, cwd).calendar
+    return {
+        **document,
+        "slots": {slot.name: f"{slot.rhythm}: {', '.join(slot.tasks)}" for slot in calendar.slots},
+    }
 
 
 def migrate(environ: Environ, cwd: Path) -> Document:
@@ -102,6 +110,7 @@ def windows(environ: Environ, cwd: Path, *, missed: bool, database: str | None) 
     now, say = utc_now(), _say()
     keys = {task.name: [asset_key(asset.name) for asset in task.assets] for task in TASKS.values()}
     with running(environment, say), dagster_instance(environment) as instance:
+        reap_dead_runs(instance, socket.gethostname(), psutil.pid_exists)
         ledger = Ledger(environment.targets.ops("windows", read_only=True))
         states = window_states(instance, environment.calendar, environment.settings, keys, ledger, now)
     return {
@@ -149,6 +158,7 @@ def run(
             entries = [_plan(environment, task, name, key, now, say) for name in names]
         else:
             with dagster_instance(environment) as instance:
+                reap_dead_runs(instance, socket.gethostname(), psutil.pid_exists)
                 entries = [
                     _entry(
                         environment,
@@ -268,18 +278,21 @@ def _plan(
         "run_id": None,
         "reason": None,
     }
-    result = execute_task(
-        TASKS[task],
-        database,
-        covered=(window,),
-        late=False,
-        dry_run=True,
-        now=now,
-        run_id=NO_RUN,
-        settings=settings,
-        targets=environment.targets,
-        say=say,
-    )
+    try:
+        result = execute_task(
+            TASKS[task],
+            database,
+            covered=(window,),
+            late=False,
+            dry_run=True,
+            now=now,
+            run_id=NO_RUN,
+            settings=settings,
+            targets=environment.targets,
+            say=say,
+        )
+    except HeraldError as error:
+        return {**entry, "outcome": "failed", "reason": str(error)}
     return {**entry, "outcome": "planned", **result.document}
 
 

@@ -6,14 +6,15 @@ why the outputs are skippable. A dry run logs none.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError
-from herald_pipelines.history import LATE_TAG
 from herald_pipelines.ledger import Ledger
+from herald_pipelines.slots import Slot, opens_at
 from herald_pipelines.tasks import Markdown, Metadata, Task, TaskResult, execute_task
 from herald_pipelines.values import utc_now
 
@@ -48,6 +49,7 @@ def group_windows(partition_keys: Sequence[str]) -> Mapping[str, tuple[str, ...]
 def build_task_asset(
     task: Task,
     *,
+    slot: Slot,
     order: int,
     partitions_def: dg.PartitionsDefinition[Any],
     upstream: Mapping[str, dg.AssetDep],
@@ -56,6 +58,7 @@ def build_task_asset(
 
     Args:
         task: what is done.
+        slot: in which it stands.
         order: place in its slot, from 0; the in-process executor takes ready steps by priority.
         partitions_def: database by window of the slot.
         upstream: for assets of other tasks that this one is made from, how their windows map onto its own.
@@ -95,7 +98,7 @@ def build_task_asset(
         errors: dict[str, Exception] = {}
         for database, windows in group_windows(context.partition_keys).items():
             try:
-                results[database] = _execute(task, database, windows, context, config, environment)
+                results[database] = _execute(task, slot, database, windows, context, config, environment)
             except Exception as error:
                 context.log.error(  # noqa: TRY400 - a traceback only for what is a defect of ours
                     "%s on %s: %s", task.name, database, error, exc_info=not isinstance(error, HeraldError)
@@ -119,6 +122,7 @@ def build_task_asset(
 
 def _execute(
     task: Task,
+    slot: Slot,
     database: str,
     windows: tuple[str, ...],
     context: dg.AssetExecutionContext,
@@ -130,13 +134,16 @@ def _execute(
         if environment.say is not None:
             environment.say(text)
 
+    now, grace = utc_now(), timedelta(seconds=environment.settings.catch_up.grace_seconds)
+    newest = windows[-1]
+    late = opens_at(slot, newest) + grace < now or len(windows) > 1
     result = execute_task(
         task,
         database,
         covered=windows,
-        late=LATE_TAG in context.run.tags,
+        late=late,
         dry_run=config.dry_run,
-        now=utc_now(),
+        now=now,
         run_id=context.run.run_id,
         settings=environment.settings,
         targets=environment.targets,
@@ -145,11 +152,13 @@ def _execute(
     if not config.dry_run and not result.problems:
         for window in windows:
             for asset in task.assets:
+                # What was measured is of now: an older window gets no numbers, which would be invented history.
+                told = result.metadata.get(asset.name, {}) if window == newest else {"covered_by": newest}
                 context.log_event(
                     dg.AssetMaterialization(
                         asset_key(asset.name),
                         partition=f"{database}|{window}",
-                        metadata=to_dagster_metadata(result.metadata.get(asset.name, {})),
+                        metadata=to_dagster_metadata({**told, "late": late}),
                     )
                 )
     environment.on_result(database, result)

@@ -171,7 +171,7 @@ def execute_task(
         return task.body(context(observe.identity(), None))
     with observe.session(autocommit=True) as keeper:
         identity = read_identity(keeper)
-        _take_locks(keeper, task)
+        _take_locks(keeper, task, settings.database(database).guards.wait_seconds, say)
         ledger = Ledger(ops, run_id)
         ledger.see(identity)
         for entry in ledger.close_interrupted(identity, task.name):
@@ -179,13 +179,19 @@ def execute_task(
         return _in_window(task, context(identity, ledger), ledger, observe)
 
 
-def _take_locks(keeper: Session, task: Task) -> None:
-    """Lock (database, task) for this run, once the backend of a killed predecessor has stopped working."""
-    if not keeper.try_lock(f"window:{task.name}"):
-        raise GuardRefusal(
-            f"{task.name} is already running on {keeper.database}",
-            hint="wait for it to end: `herald windows` and the UI's runs page show it",
-        )
+def _take_locks(keeper: Session, task: Task, wait_seconds: float, say: Callable[[str], None]) -> None:
+    """Lock (database, task) for this run, once the backend of a killed predecessor has stopped working.
+
+    A run that is at work is waited for: a backfill starts several, and each has windows of its own.
+    """
+    lock = f"window:{task.name}"
+    if not keeper.try_lock(lock):
+        say(f"waiting for another run of {task.name} on {keeper.database} to end")
+        if not keeper.wait_for_lock(lock, wait_seconds):
+            raise GuardRefusal(
+                f"{task.name} is already running on {keeper.database}",
+                hint="wait for it to end: `herald windows` and the UI's runs page show it",
+            )
     if not keeper.wait_for_lock(task.name, WORKER_STOP_SECONDS):
         raise GuardRefusal(
             f"a server process of an earlier {task.name} is still at work on {keeper.database}",

@@ -245,7 +245,7 @@ def test_an_unreachable_database_is_an_error_of_that_database(house: House):
 
 def materialize(house: House, task: Task, first: str, last: str, *, config: dict[str, Any] | None = None):
     partitions = partitions_of(SLOT, house.settings.names())
-    asset = build_task_asset(task, order=0, partitions_def=partitions, upstream={})
+    asset = build_task_asset(task, slot=SLOT, order=0, partitions_def=partitions, upstream={})
     environment = Environment(house.settings, house.environ)
     job = dg.Definitions(
         assets=[asset],
