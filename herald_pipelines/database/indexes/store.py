@@ -4,7 +4,7 @@ Not here: judging (bloat.py, verdicts.py) and what the ops database remembers (h
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +24,8 @@ from herald_pipelines.values import format_bytes
 # Defaults of the access methods; others have no fillfactor.
 DEFAULT_FILLFACTOR = {"btree": 90, "gist": 90, "hash": 75, "spgist": 80}
 
+Statistics = Mapping[tuple[str, str, str], Row]
+"""By schema, relation and attribute."""
 FIRST_WITH_LAST_SCAN = 160000
 DOUBTFUL_SHARE = 0.02
 """Share of a table's rows by which its statistics may move before its pages are asked."""
@@ -45,13 +47,17 @@ class Confirmation:
 def read_index_facts(session: Session) -> tuple[IndexFacts, ...]:
     """Read every index of the database's own tables, ordered by schema, table and name.
 
-    Three catalog queries, whatever the number of indexes. A role with pg_monitor alone gets everything but the
+    A few catalog queries, whatever the number of indexes. A role with pg_monitor alone gets everything but the
     statistics of the columns, which are then null. An index dropped meanwhile is left out, and so is one
     whose table somebody locks exclusively, because its definition could not be read without waiting.
 
     Raises:
         HeraldError: of the kind that fits what the server said.
     """
+    statistics = {
+        (row["schema"], row["relation"], row["attribute"]): row
+        for row in session.fetch("indexes/read_column_statistics")
+    }
     columns: defaultdict[int, list[Row]] = defaultdict(list)
     for row in session.fetch("indexes/read_index_keys"):
         columns[row["oid"]].append(row)
@@ -59,7 +65,7 @@ def read_index_facts(session: Session) -> tuple[IndexFacts, ...]:
     if session.connection.server_version >= FIRST_WITH_LAST_SCAN:
         last_scans = {row["oid"]: row["last_scan_at"] for row in session.fetch("indexes/read_last_scans")}
     return tuple(
-        _facts(row, columns[row["oid"]], last_scans.get(row["oid"]))
+        _facts(row, columns[row["oid"]], statistics, last_scans.get(row["oid"]))
         for row in session.fetch("indexes/read_indexes")
         if row["oid"] in columns and row["definition"] is not None and row["size_bytes"] is not None
     )
@@ -163,7 +169,7 @@ def _is_doubtful(index: IndexFacts, live_rows: float, dead_rows: float) -> bool:
     )
 
 
-def _facts(row: Row, columns: list[Row], last_scan_at: datetime | None) -> IndexFacts:
+def _facts(row: Row, columns: list[Row], statistics: Statistics, last_scan_at: datetime | None) -> IndexFacts:
     keys = [each for each in columns if not each["is_included"]]
     included = tuple(each["definition"] for each in columns if each["is_included"])
     options = _options(row["options"])
@@ -186,7 +192,10 @@ def _facts(row: Row, columns: list[Row], last_scan_at: datetime | None) -> Index
             and _is_on(options.get("deduplicate_items", "on"))
             and all(each["is_equal_image"] for each in keys)
         ),
-        keys=tuple(_key(each) for each in keys),
+        keys=tuple(
+            _key(each, statistics.get((each["schema"], each["relation"], each["attribute"]), {}))
+            for each in keys
+        ),
         included=included,
         predicate=row["predicate"],
         is_unique=row["is_unique"],
@@ -218,7 +227,7 @@ def _facts(row: Row, columns: list[Row], last_scan_at: datetime | None) -> Index
     )
 
 
-def _key(row: Row) -> IndexKey:
+def _key(row: Row, statistics: Row) -> IndexKey:
     return IndexKey(
         definition=row["definition"],
         attnum=row["attnum"],
@@ -226,9 +235,9 @@ def _key(row: Row) -> IndexKey:
         opclass=row["opclass"],
         collation=row["collation"],
         options=row["options"],
-        average_width=row["average_width"],
-        null_fraction=row["null_fraction"],
-        n_distinct=row["n_distinct"],
+        average_width=statistics.get("average_width"),
+        null_fraction=statistics.get("null_fraction"),
+        n_distinct=statistics.get("n_distinct"),
     )
 
 

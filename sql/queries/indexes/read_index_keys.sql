@@ -1,5 +1,5 @@
--- One row a column of an index, keys first, then INCLUDE columns. Statistics are those the role may see: pg_stats shows
--- a column to who may select it, and the expressions of an index under the index's own name to the table's owner.
+-- One row a column of an index, keys first, then INCLUDE columns, with the names under which pg_stats has its statistics:
+-- those of an expression are under the index's own name.
 -- Writing an expression out takes a share lock on the table; of one that somebody locks exclusively it is left out.
 with locked as materialized (
     select distinct relation
@@ -7,13 +7,6 @@ with locked as materialized (
     where locktype = 'relation'
         and mode = 'AccessExclusiveLock'
         and database = (select oid from pg_database where datname = current_database())
-),
-statistics as materialized (
-    select schemaname, tablename, attname, avg_width, null_frac, n_distinct
-    from pg_stats
-    where not inherited
-        and schemaname not like 'pg\_%%'
-        and schemaname <> 'information_schema'
 )
 select
     i.indexrelid as oid,
@@ -39,9 +32,9 @@ select
             and p.amprocnum = 4
         where oc.oid = i.indclass[k.position - 1]
     ) and coalesce(co.collisdeterministic, true) as is_equal_image,
-    st.avg_width as average_width,
-    st.null_frac as null_fraction,
-    st.n_distinct
+    n.nspname as schema,
+    case when k.attnum = 0 then c.relname else t.relname end as relation,
+    case when k.attnum = 0 then own.attname else column_of.attname end as attribute
 from pg_index as i
 join pg_class as t on t.oid = i.indrelid
 join pg_class as c on c.oid = i.indexrelid
@@ -52,10 +45,6 @@ left join pg_attribute as column_of on column_of.attrelid = i.indrelid and colum
 join pg_type as type on type.oid = coalesce(column_of.atttypid, own.atttypid)
 left join pg_type as base on base.oid = nullif(type.typbasetype, 0)
 left join pg_collation as co on co.oid = i.indcollation[k.position - 1]
-left join statistics as st
-    on st.schemaname = n.nspname
-    and st.tablename = case when k.attnum = 0 then c.relname else t.relname end
-    and st.attname = case when k.attnum = 0 then own.attname else column_of.attname end
 left join locked as l on l.relation = t.oid
 where t.relkind in ('r', 'm', 'p')
     and (l.relation is null or i.indexprs is null)

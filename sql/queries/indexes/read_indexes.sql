@@ -31,15 +31,6 @@ tables as materialized (
         and n.nspname not like 'pg\_%%'
         and n.nspname <> 'information_schema'
         and l.relation is null
-),
-owning as materialized (
-    select
-        conindid,
-        min(conname) filter (where contype in ('p', 'u', 'x')) as constraint_name,
-        bool_or(contype = 'f') as referenced
-    from pg_constraint
-    where conindid <> 0
-    group by conindid
 )
 select
     i.indexrelid as oid,
@@ -69,8 +60,14 @@ select
     i.indisreplident as is_replica_identity,
     c.relkind = 'I' as is_partitioned,
     parent.inhparent as parent_oid,
-    o.constraint_name as "constraint",
-    coalesce(o.referenced, false) as referenced_by_foreign_key,
+    (
+        select min(o.conname)
+        from pg_constraint as o
+        where o.conrelid = i.indrelid
+            and o.conindid = i.indexrelid
+            and o.contype in ('p', 'u', 'x')
+    ) as "constraint",
+    i.indexrelid in (select f.conindid from pg_constraint as f where f.contype = 'f') as referenced_by_foreign_key,
     (
         -- Deletes and key updates in the referenced table look the referencing rows up by the foreign key's columns.
         select min(f.conname)
@@ -97,5 +94,4 @@ join pg_class as c on c.oid = i.indexrelid
 join pg_am as a on a.oid = c.relam
 left join locked as li on li.relation = i.indexrelid
 left join pg_inherits as parent on parent.inhrelid = i.indexrelid
-left join owning as o on o.conindid = i.indexrelid
 order by t.nspname, t.relname, c.relname
