@@ -4,6 +4,7 @@ The assets, `herald indexes` and the rebuild use this one function, so they neve
 (store.py), judged (verdicts.py) and planned for (plan.py); what is kept of them (history.py).
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,7 +30,7 @@ from herald_pipelines.database.indexes.plan import (
 from herald_pipelines.database.indexes.store import confirm_indexes, read_index_facts
 from herald_pipelines.database.indexes.verdicts import IndexVerdicts, UsageWindow, judge
 from herald_pipelines.errors import UsageError
-from herald_pipelines.resources.postgres import Postgres, Session, read_identity
+from herald_pipelines.resources.postgres import Postgres, Row, Session, read_identity
 from herald_pipelines.settings import IndexSettings
 from herald_pipelines.values import DatabaseIdentity, format_bytes
 
@@ -80,7 +81,7 @@ def analyze_indexes(
         ops: where snapshots and baselines are; None: no history, so every index above the least size is confirmed.
         identity: of the database.
         settings: thresholds.
-        budget_seconds: bounds how many bytes are read to confirm bloat, and what the plan may take.
+        budget_seconds: bounds the reading of pages, by bytes and by the clock, and what the plan may take.
         now: the time of the analysis.
         say: told of progress.
 
@@ -88,13 +89,12 @@ def analyze_indexes(
         UsageError: a replica is not one of this database.
         HeraldError: the database, a replica or the ops database could not be read; what was not read is not guessed.
     """
+    deadline = time.monotonic() + budget_seconds
     with observe.session(autocommit=True) as session:
         own = read_index_facts(session)
         say(f"{len(own)} indexes, {format_bytes(sum(index.size_bytes for index in own))}")
         stats_reset_at = session.fetch_one("indexes/read_stats_reset")["stats_reset_at"]
-        building = frozenset(
-            row["index_oid"] for row in session.fetch("indexes/list_builds") if row["index_oid"] is not None
-        )
+        building = _find_building(own, session.fetch("indexes/list_builds"))
         facts, servers = _add_replicas(own, replicas, identity)
         baselines: Mapping[int, Baseline] = {}
         usage: dict[int, UsageWindow] = {}
@@ -115,8 +115,10 @@ def analyze_indexes(
                 )
             )
         ]
-        confirmed, unconfirmed = _confirm(session, wanted, budget_seconds, say)
         free_disk_bytes = read_free_disk(session)
+        confirmed, unconfirmed = _confirm(
+            session, wanted, budget_seconds, deadline, observe.statement_timeout_seconds, say
+        )
     bloat: dict[int, BloatEstimate] = {}
     for index in facts:
         estimate = (
@@ -195,22 +197,57 @@ def describe_indexes(analysis: IndexAnalysis, now: datetime) -> list[dict[str, A
     return rows
 
 
+def _find_building(facts: Sequence[IndexFacts], builds: Sequence[Row]) -> frozenset[int]:
+    """Return the indexes that are being built, or may be: REINDEX TABLE CONCURRENTLY makes several, one after the other.
+
+    Args:
+        facts: all indexes.
+        builds: rows of indexes/list_builds; without pg_read_all_stats they do not say of which table.
+    """
+    tables = {row["table_oid"] for row in builds}
+    unfinished = {
+        index.oid for index in facts if not index.is_valid and (None in tables or index.table_oid in tables)
+    }
+    return frozenset(unfinished | {row["index_oid"] for row in builds if row["index_oid"] is not None})
+
+
 def _confirm(
-    session: Session, wanted: Sequence[IndexFacts], budget_seconds: float, say: Callable[[str], None]
+    session: Session,
+    wanted: Sequence[IndexFacts],
+    budget_seconds: float,
+    deadline: float,
+    least_timeout_seconds: float,
+    say: Callable[[str], None],
 ) -> tuple[dict[int, BloatEstimate], dict[int, str]]:
-    """Read the pages of the indexes that may be bloated, the largest first; return estimates, and reasons for none."""
-    if wanted:
-        say(f"reading {len(wanted)} indexes, {format_bytes(sum(index.size_bytes for index in wanted))}")
+    """Read the pages of the indexes that may be bloated, the largest first; return estimates, and reasons for none.
+
+    A large index takes longer than other statements may: each may take all that is left before the deadline, or as
+    long as any statement.
+    """
+
+    def allow() -> float:
+        left_seconds = deadline - time.monotonic()
+        timeout = round(max(left_seconds, least_timeout_seconds) * 1000)
+        session.execute(f"set statement_timeout = {timeout}")
+        return left_seconds
+
+    if not wanted:
+        return {}, {}
+    say(f"reading {len(wanted)} indexes, {format_bytes(sum(index.size_bytes for index in wanted))}")
     ordered = sorted(wanted, key=lambda index: (-index.size_bytes, index.oid))
     confirmed: dict[int, BloatEstimate] = {}
-    unconfirmed: dict[int, str] = {}
+    unconfirmed = {index.oid: "the time for reading pages is used up" for index in ordered}
+    allow()
     for confirmation in confirm_indexes(
         session, ordered, budget_bytes=budget_seconds * READ_BYTES_PER_SECOND
     ):
+        unconfirmed.pop(confirmation.oid)
         if confirmation.estimate is not None:
             confirmed[confirmation.oid] = confirmation.estimate
         elif confirmation.reason is not None:
             unconfirmed[confirmation.oid] = confirmation.reason
+        if allow() <= 0:
+            break
     return confirmed, unconfirmed
 
 

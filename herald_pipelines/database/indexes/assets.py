@@ -3,12 +3,13 @@
 Not here: Dagster (task_assets.py makes the assets), any rule (verdicts.py, plan.py).
 """
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from herald_pipelines.database.indexes.analysis import IndexAnalysis, analyze_indexes, describe_indexes
-from herald_pipelines.database.indexes.history import record_snapshot, write_analysis
+from herald_pipelines.database.indexes.history import record_snapshot, write_analysis, write_new_baselines
 from herald_pipelines.database.indexes.plan import RebuildPlan, RebuildStep
 from herald_pipelines.database.indexes.rebuild import carry_out
 from herald_pipelines.database.indexes.report import RebuildReport
@@ -55,6 +56,7 @@ def run_index_analysis(context: TaskContext) -> TaskResult:
     analysis = analyze(context)
     if context.ops is not None and not context.dry_run:
         with context.ops.session() as ops:
+            write_new_baselines(ops, context.identity, analysis.facts, analysis.bloat)
             record_snapshot(
                 ops,
                 context.identity,
@@ -87,7 +89,9 @@ def run_index_analysis(context: TaskContext) -> TaskResult:
             "index_analysis": {**summary, "most_wasteful": bloat_table(rows)},
             "unused_index_report": {
                 "proposed_drops": len(proposals),
-                "proposed_bytes": sum({row["index"]: row["size_bytes"] for row, _ in proposals}.values()),
+                "proposed_bytes": sum(
+                    {(row["schema"], row["index"]): row["size_bytes"] for row, _ in proposals}.values()
+                ),
                 "proposals": proposal_table(proposals),
             },
         },
@@ -99,8 +103,8 @@ def run_index_analysis(context: TaskContext) -> TaskResult:
 
 def run_index_rebuild(context: TaskContext) -> TaskResult:
     """Measure anew, plan, and rebuild what is bloated; in `observe` mode and dry runs the plan is all."""
-    analysis = analyze(context)
-    plan = analysis.plan
+    deadline = time.monotonic() + context.budget_seconds
+    plan = analyze(context).plan
     report: RebuildReport | None = None
     if context.may_act and context.ledger is not None:
         report = carry_out(
@@ -110,7 +114,7 @@ def run_index_rebuild(context: TaskContext) -> TaskResult:
             ledger=context.ledger,
             task=context.task,
             window=context.window,
-            budget_seconds=context.budget_seconds,
+            budget_seconds=max(deadline - time.monotonic(), 0.0),
             say=context.say,
             assumed_free_disk_bytes=context.settings.indexes_of(context.database).assumed_free_disk_bytes,
         )
@@ -142,7 +146,7 @@ def run_index_rebuild(context: TaskContext) -> TaskResult:
         checks=() if report is None else (_promise_check(report),),
         summary=summary,
         document={"summary": summary, "plan": plan.as_dict(), "indexes": rows},
-        problems=tuple(f"{each.name}: {each.reason}" for each in report.failed) if report else (),
+        problems=_problems(report) if report else (),
     )
 
 
@@ -189,18 +193,19 @@ def _analysis_checks(analysis: IndexAnalysis, rows: Sequence[dict[str, Any]]) ->
 
 def _age_check(analysis: IndexAnalysis, context: TaskContext) -> CheckVerdict:
     needed = context.settings.indexes_of(context.database).usage_window_days
+    # Partitions come and go; those of an index are judged together.
+    judged = [index for index in analysis.facts if not index.is_partitioned and index.parent_oid is None]
     young = [
         index
-        for index in analysis.facts
-        if not index.is_partitioned
-        and (index.oid not in analysis.usage or analysis.usage[index.oid].days < needed)
+        for index in judged
+        if index.oid not in analysis.usage or analysis.usage[index.oid].days < needed
     ]
     known = max((window.days for window in analysis.usage.values()), default=0.0)
     return CheckVerdict(
         "statistics_old_enough",
         passed=not young,
         is_error=False,
-        summary=f"the use of {len(young)} of {len(analysis.facts)} indexes is known for less than {needed} days"
+        summary=f"the use of {len(young)} of {len(judged)} indexes is known for less than {needed} days"
         if young
         else f"the use of every index is known for {needed} days",
         metadata={"too_young": len(young), "days_known": round(known, 2)},
@@ -222,6 +227,16 @@ def _list_or(nothing: str, names: Sequence[str]) -> str:
     shown = ", ".join(names[:TABLE_ROWS])
     more = f" and {len(names) - TABLE_ROWS} more" if len(names) > TABLE_ROWS else ""
     return f"{shown}{more}" if names else nothing
+
+
+def _problems(report: RebuildReport) -> tuple[str, ...]:
+    failed = [f"{each.name}: {each.reason}" for each in report.failed]
+    kept = [
+        f"{each.name}, left by an interrupted rebuild, could not be dropped: {each.reason}"
+        for each in report.leftovers
+        if not each.dropped
+    ]
+    return (*failed, *kept)
 
 
 def _step_evidence(step: RebuildStep) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from herald_pipelines.database.indexes.bloat import Baseline, BloatEstimate
+from herald_pipelines.database.indexes.bloat import BTREE, Baseline, BloatEstimate
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexUsage
 from herald_pipelines.database.indexes.verdicts import IndexVerdicts, UsageWindow
 from herald_pipelines.records import to_json
@@ -18,6 +18,8 @@ from herald_pipelines.values import DatabaseIdentity
 
 LOOK_BACK_DAYS = 100
 SECONDS_PER_DAY = 86400
+DENSE_WITHIN = 0.10
+"""Share of a b-tree that may be waste at most, error included, where it is taken to be as a build makes it."""
 
 ServerUsage = Mapping[str, Mapping[int, IndexUsage]]
 """Counters by server and oid, where there are replicas: {"primary": {...}, "replica_1": {...}}."""
@@ -139,6 +141,44 @@ def write_baseline(ops: Postgres, identity: DatabaseIdentity, state: Row) -> Non
             size_bytes=state["size_bytes"],
             tuples=state["tuples"],
         )
+
+
+def write_new_baselines(
+    ops: Session, identity: DatabaseIdentity, facts: Sequence[IndexFacts], bloat: Mapping[int, BloatEstimate]
+) -> None:
+    """Remember how dense the indexes are that were built since the last snapshot, by others than us.
+
+    A b-tree may also have been filled row by row since, and counts only where its estimate calls it dense. Of the
+    others nothing is known but this. Without an earlier snapshot nothing is proved to be new.
+
+    Args:
+        ops: writable session in the ops database, before the snapshot of these facts.
+        identity: whose indexes these are.
+        facts: all indexes.
+        bloat: by oid.
+    """
+    rows = [
+        {
+            "index_oid": index.oid,
+            "relfilenode": index.relfilenode,
+            "size_bytes": index.size_bytes,
+            # As in indexes/read_index_state.
+            "tuples": min(index.tuples, index.table_tuples or index.tuples)
+            if index.access_method == "gin"
+            else index.tuples,
+        }
+        for index in facts
+        if index.is_valid
+        and not index.is_partitioned
+        and index.size_bytes
+        and index.tuples
+        and (index.access_method != BTREE or _is_dense(bloat.get(index.oid)))
+    ]
+    ops.fetch("history/write_new_baselines", **_about(identity), rows=to_json(rows))
+
+
+def _is_dense(estimate: BloatEstimate | None) -> bool:
+    return estimate is not None and estimate.ratio + estimate.error_bound <= DENSE_WITHIN
 
 
 def read_baselines(ops: Session, identity: DatabaseIdentity) -> dict[int, Baseline]:

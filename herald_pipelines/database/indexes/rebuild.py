@@ -172,7 +172,7 @@ class _Rebuilder:
         try:
             obstacle = self._find_obstacle(step)
             holder = None if obstacle else self._find_holder(step)
-            evidence = {} if obstacle or holder else self._evidence(step)
+            evidence: Mapping[str, Any] = {} if obstacle or holder else self._evidence(step)
         except DatabaseUnavailable:
             raise
         except HeraldError as error:

@@ -9,12 +9,14 @@ select
     t.relkind as table_kind,
     pg_relation_filenode(c.oid) as relfilenode,
     pg_relation_size(c.oid) as size_bytes,
-    nullif(c.reltuples, -1)::double precision as tuples,
+    -- A GIN index counts its entries when it is built, and the table's rows from then on.
+    least(nullif(c.reltuples, -1), case when a.amname = 'gin' then nullif(t.reltuples, -1) end)::double precision as tuples,
     i.indisvalid as is_valid,
     pg_get_indexdef(c.oid) as definition
 from pg_index as i
 join pg_class as c on c.oid = i.indexrelid
 join pg_namespace as n on n.oid = c.relnamespace
+join pg_am as a on a.oid = c.relam
 join pg_class as t on t.oid = i.indrelid
 join pg_namespace as tn on tn.oid = t.relnamespace
 where i.indexrelid = %(oid)s

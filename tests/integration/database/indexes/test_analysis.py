@@ -1,0 +1,125 @@
+"""What a whole analysis concludes about the indexes of real databases."""
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import psycopg2
+import pytest
+from rebuilding import run_sql
+from sqlalchemy import make_url
+
+from herald_pipelines.database.indexes.analysis import IndexAnalysis, analyze_indexes
+from herald_pipelines.database.indexes.history import record_snapshot, write_new_baselines
+from herald_pipelines.migrations import migrate
+from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.settings import IndexSettings
+
+NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+SETTINGS = IndexSettings(min_size_bytes=8192)
+
+
+@pytest.fixture
+def ops(pg18) -> Postgres:
+    ops = Postgres(pg18.create_database(), "ops")
+    migrate(ops)
+    return ops
+
+
+def analyze(url: str, ops: Postgres | None, *, day: int = 0, budget_seconds: float = 60) -> IndexAnalysis:
+    """Analyse as the task does, and keep what it keeps."""
+    target, now = Postgres(url, "platform"), NOW + timedelta(days=day)
+    identity = Postgres(url, "platform").identity()
+    analysis = analyze_indexes(
+        target, {}, ops, identity, SETTINGS, budget_seconds=budget_seconds, now=now, say=[].append
+    )
+    if ops is not None:
+        with ops.writable().session() as session:
+            write_new_baselines(session, identity, analysis.facts, analysis.bloat)
+            record_snapshot(session, identity, f"{now:%Y-%m-%d}", analysis.facts, now)
+    return analysis
+
+
+def wait_for_build(url: str) -> None:
+    end = time.monotonic() + 30
+    waiting = "select 1 from pg_stat_progress_create_index where phase like 'waiting%'"
+    while not run_sql(url, waiting):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("method", ["gin", "hash"])
+def test_an_index_that_was_built_between_two_looks_is_measured_by_what_it_was_then(
+    database_url: str, ops: Postgres, method: str
+):
+    key = "array[id, id + 1, id % 7]" if method == "gin" else "id"
+    run_sql(
+        database_url,
+        "create table t (id int, n int) with (autovacuum_enabled = off, fillfactor = 40);"
+        "insert into t select g, 0 from generate_series(1, 20000) g; vacuum analyze t;"
+        f"create index old on t using {method} (({key}))",
+    )
+    analyze(database_url, ops)
+    run_sql(database_url, f"create index new on t using {method} (({key})); analyze t")
+    assert analyze(database_url, ops, day=1).bloat == {}
+    well = analyze(database_url, ops, day=2)
+    assert [each.ratio for each in well.bloat.values()] == [0]
+    churn = "delete from t; insert into t select g, 0 from generate_series({0}, {0} + 19999) g;"
+    run_sql(
+        database_url,
+        "".join(churn.format(start) for start in (20001, 40001, 60001, 80001)) + "vacuum analyze t",
+    )
+    found = analyze(database_url, ops, day=3)
+    names = {index.oid: index.name for index in found.facts}
+    ((oid, estimate),) = found.bloat.items()
+    assert (names[oid], estimate.method) == ("new", "baseline")
+    assert estimate.ratio > 0.5
+    assert [step.index for step in found.plan.steps] == ["new"]
+
+
+def test_an_index_of_unknown_build_is_not_called_invalid(database_url: str):
+    role = "blind_" + uuid.uuid4().hex
+    run_sql(
+        database_url,
+        f"create role {role} login password 'x'; create table t (id int); create table u (id int);"
+        "create index broken on u (id)",
+    )
+    run_sql(database_url, "update pg_index set indisvalid = false where indexrelid = 'broken'::regclass")
+    writer = psycopg2.connect(database_url)
+    url = make_url(database_url).set(username=role, password="x").render_as_string(hide_password=False)
+
+    def verdicts(url: str) -> dict[str, list[str]]:
+        analysis = analyze(url, None)
+        names = {index.oid: index.name for index in analysis.facts}
+        return {
+            names[each.oid]: [verdict.kind.value for verdict in each.verdicts] for each in analysis.judged
+        }
+
+    assert verdicts(url) == {"broken": ["invalid"]}
+    try:
+        with writer.cursor() as cursor:
+            cursor.execute("insert into t values (1)")
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            build = pool.submit(run_sql, database_url, "create index concurrently half on t (id)")
+            try:
+                wait_for_build(database_url)
+                assert verdicts(url) == {"broken": [], "half": []}
+                assert verdicts(database_url) == {"broken": ["invalid"], "half": []}
+            finally:
+                writer.rollback()
+            build.result()
+    finally:
+        writer.close()
+
+
+def test_pages_are_read_until_the_deadline_and_not_beyond(database_url: str):
+    run_sql(
+        database_url,
+        "create extension pgstattuple; create table t (id int);"
+        "insert into t select generate_series(1, 2000); create index a on t (id); create index b on t (id desc)",
+    )
+    assert analyze(database_url, None).unconfirmed == {}
+    # So short that its seconds are over before the first index is read, and its bytes are not.
+    late = analyze(database_url, None, budget_seconds=0.005)
+    assert list(late.unconfirmed.values()) == ["the time for reading pages is used up"]
