@@ -146,7 +146,7 @@ def run_index_rebuild(context: TaskContext) -> TaskResult:
         checks=() if report is None else (_promise_check(report),),
         summary=summary,
         document={"summary": summary, "plan": plan.as_dict(), "indexes": rows},
-        problems=_problems(report) if report else (),
+        problems=rebuild_problems(report) if report else (),
     )
 
 
@@ -229,7 +229,8 @@ def _list_or(nothing: str, names: Sequence[str]) -> str:
     return f"{shown}{more}" if names else nothing
 
 
-def _problems(report: RebuildReport) -> tuple[str, ...]:
+def rebuild_problems(report: RebuildReport) -> tuple[str, ...]:
+    """Return what fails the window: failed rebuilds, and leftovers of ours that are still there."""
     failed = [f"{each.name}: {each.reason}" for each in report.failed]
     kept = [
         f"{each.name}, left by an interrupted rebuild, could not be dropped: {each.reason}"
