@@ -31,19 +31,30 @@ class Busyness:
     lag_bytes: int | None
 
 
-def read_busyness(session: Session) -> Busyness:
-    """Ask a server how busy it is.
+def require_sight(session: Session) -> None:
+    """Refuse to go on where the role does not see what other roles' sessions do: not visible is not quiet.
 
     Raises:
-        GuardRefusal: the role may not see what other roles' sessions do; not visible is not quiet.
+        GuardRefusal: it does not.
         HeraldError: of the kind that fits what the server said.
     """
-    row = session.fetch_one("guards/read_busyness")
+    row = session.fetch_one("guards/read_sight")
     if not row["sees_all"]:
         raise GuardRefusal(
             f"role {row['role']!r} may not see whether other sessions keep {session.database} busy",
             hint="grant it pg_monitor",
         )
+
+
+def read_busyness(session: Session) -> Busyness:
+    """Ask a server how busy it is.
+
+    Raises:
+        GuardRefusal: the role may not see what other roles' sessions do.
+        HeraldError: of the kind that fits what the server said.
+    """
+    require_sight(session)
+    row = session.fetch_one("guards/read_busyness")
     return Busyness(
         active_sessions=row["active_sessions"],
         transaction_seconds=row["transaction_seconds"],

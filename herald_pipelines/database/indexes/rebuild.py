@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from herald_pipelines.database.guards import require_sight
 from herald_pipelines.database.indexes.disk import find_wal_problem, read_free_disk
 from herald_pipelines.database.indexes.history import write_baseline
 from herald_pipelines.database.indexes.leftovers import (
@@ -93,7 +94,8 @@ def carry_out(
         clock: seconds that only grow.
 
     Raises:
-        GuardRefusal: the target is read-only, or a rebuild of this task is still running on it.
+        GuardRefusal: the target is read-only, its role does not see who is in the way, or a rebuild of this task is
+            still running on it.
         UsageError: the target is another database than the plan is for.
         DatabaseUnavailable: the server went away; the next run cleans up.
         HeraldError: the ledger could not be written; then nothing further is rebuilt.
@@ -109,6 +111,7 @@ def carry_out(
                 f"the maintain url of {target.database} leads to another database than its observe url",
                 hint="both must lead to the primary",
             )
+        require_sight(session)
         if not session.try_lock(task):
             raise GuardRefusal(
                 f"{task} is already at work on {target.database}",

@@ -1,5 +1,5 @@
 -- How busy the server is, apart from our own sessions (application_name herald:...) and from the transactions of dumps.
--- A role without pg_read_all_stats sees no state of other roles' sessions (`sees_all`).
+-- A role without pg_read_all_stats sees no state of other roles' sessions.
 with client as (
     select
         pid,
@@ -31,6 +31,4 @@ select
     (
         select max(pg_wal_lsn_diff(sent_lsn, replay_lsn))::bigint
         from pg_stat_replication
-    ) as lag_bytes,
-    current_user as role,
-    pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all
+    ) as lag_bytes

@@ -98,6 +98,9 @@ def test_a_table_that_the_role_may_not_lock_does_not_stop_the_others(database_ur
     run_sql(database_url, f'grant pg_monitor to "{user}"; grant create on schema public to "{user}"')
     role = make_url(database_url).set(username=user, password="x").render_as_string(hide_password=False)
     report = rebuild(role, ops_url, steps=steps)
+    run_sql(database_url, f'revoke pg_monitor from "{user}"')
+    with pytest.raises(GuardRefusal, match="may not see"):
+        rebuild(role, ops_url, steps=steps)
     assert [each.name for each in report.done] == ["public.i"]
     assert "permission denied" in report.failed[0].reason
     assert [row[:2] for row in log(ops_url)] == [("public.foreign_i", "failed"), ("public.i", "done")]
