@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from herald_pipelines.environment import DAGSTER_DATABASE, SINCE_FILE, Environment
 from herald_pipelines.errors import UsageError
@@ -23,6 +24,23 @@ SAMPLE_TIMEOUT_SECONDS = 3600.0
 
 
 @contextmanager
+def writing_home(home: Path) -> Generator[None]:
+    """Tell in a person's words that HERALD_HOME cannot be written; for blocks that touch files only.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UsageError(
+            f"herald's home {home} cannot be used: {reason}",
+            hint="let HERALD_HOME name a folder that you may write",
+        ) from error
+
+
+@contextmanager
 def running(environment: Environment, say: Say, *, create: bool = False) -> Generator[None]:
     """Have the embedded server running for the time of a block, where the settings use it.
 
@@ -34,20 +52,24 @@ def running(environment: Environment, say: Say, *, create: bool = False) -> Gene
         create: make it where there is none yet.
 
     Raises:
-        UsageError: there is none yet.
+        UsageError: there is none yet, or the home cannot be written.
         HeraldError: it cannot be started.
     """
     if not environment.uses_embedded:
         yield
         return
-    if not create and not environment.is_set_up:
+    home = environment.settings.home
+    with writing_home(home):
+        is_set_up = environment.is_set_up
+    if not create and not is_set_up:
         raise UsageError(
             f"nothing is set up in {environment.settings.home} yet",
             hint="`herald demo` or `herald up` makes the sample platform; for databases of your own write herald.yaml",
         )
     server = environment.embedded
-    environment.settings.home.mkdir(parents=True, exist_ok=True)
-    handle = os.open(environment.settings.home / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+    with writing_home(home):
+        home.mkdir(parents=True, exist_ok=True)
+        handle = os.open(home / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH)
         if not server.status().running:
@@ -90,11 +112,14 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
     report = migrate(environment.targets.ops("migrate", read_only=False))
     for revision in report.applied:
         say(f"ops database: applied {revision}")
-    note = environment.settings.home / SINCE_FILE
-    if not note.exists():
-        fresh = note.with_suffix(f".{os.getpid()}")
-        fresh.write_text(f"{utc_now():%Y-%m-%d}\n")
-        fresh.rename(note)
+    home = environment.settings.home
+    with writing_home(home):
+        home.mkdir(parents=True, exist_ok=True)
+        note = home / SINCE_FILE
+        if not note.exists():
+            fresh = note.with_suffix(f".{os.getpid()}")
+            fresh.write_text(f"{utc_now():%Y-%m-%d}\n")
+            fresh.rename(note)
     if environment.has_sample:
         server.create_database(SAMPLE)
     if environment.has_sample and scale is not None:

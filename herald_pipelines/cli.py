@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from herald_pipelines import console, operations
-from herald_pipelines.errors import HeraldError
+from herald_pipelines.errors import HeraldError, UsageError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 database_option = click.option("--database", metavar="NAME", help="A database of herald.yaml, or ops.")
@@ -134,11 +134,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except HeraldError as error:
         _say_error(error)
         sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A group without a command: its help is the answer, and nothing was done.
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         message = error.format_message().rstrip(".")
         click.echo(f"herald: {message[:1].lower()}{message[1:]}", err=True)
         click.echo(
             "HINT: `herald --help` lists the commands, `herald COMMAND --help` their options", err=True
+        )
+        sys.exit(2)
+    except PermissionError as error:
+        _say_error(
+            UsageError(
+                f"{error.filename} may not be used by this user",
+                hint="let HERALD_HOME name a folder that you may write",
+            )
         )
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
+import psutil
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -45,6 +46,8 @@ UNFINISHED = (
 )
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 RUNS_PER_READ = 500
+CLOCK_SLACK_SECONDS = 60.0
+"""By so much the clocks of the database and of the system's processes may differ."""
 
 AssetKeys = Mapping[str, Sequence[dg.AssetKey]]
 """By task: the assets that it materializes."""
@@ -145,12 +148,30 @@ def enabled_tasks(settings: Settings, slot: Slot, database: str) -> tuple[str, .
     return tuple(task for task in slot.tasks if settings.is_enabled(database, task))
 
 
-def reap_dead_runs(instance: dg.DagsterInstance, host: str, pid_alive: Callable[[int], bool]) -> list[str]:
-    """Report as failed every unfinished run whose own process on this host is gone; return their ids."""
+def process_start(pid: int) -> float | None:
+    """Return when a process of this host began, in seconds since 1970; None when it is gone."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
+
+
+def reap_dead_runs(
+    instance: dg.DagsterInstance, host: str, started_at: Callable[[int], float | None] = process_start
+) -> list[str]:
+    """Report as failed every unfinished run whose own process on this host is gone; return their ids.
+
+    A process that began after the run has only got the number of the one that is gone. A run that the UI
+    re-executes has the tags of the one before, and is executed elsewhere: it is left alone.
+    """
     dead: list[str] = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED), tags={HOST_TAG: host})):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED), tags={HOST_TAG: host})):
+        run = record.dagster_run
         pid = run.tags.get(PID_TAG, "")
-        if pid.isdecimal() and not pid_alive(int(pid)):
+        if not pid.isdecimal() or run.parent_run_id is not None:
+            continue
+        start, created = started_at(int(pid)), _utc(record.create_timestamp).timestamp()
+        if start is None or start > created + CLOCK_SLACK_SECONDS:
             instance.report_run_failed(
                 run, f"the process that executed this run (pid {pid} on {host}) is gone"
             )

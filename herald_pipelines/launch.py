@@ -14,8 +14,9 @@ import sqlalchemy.exc
 from dagster_postgres.utils import DagsterPostgresException
 
 from herald_pipelines.assembly import build_definitions
+from herald_pipelines.bootstrap import writing_home
 from herald_pipelines.environment import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE, Environment
-from herald_pipelines.errors import DatabaseUnavailable
+from herald_pipelines.errors import DatabaseUnavailable, UsageError
 from herald_pipelines.history import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
@@ -44,10 +45,18 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
     """Open the Dagster instance of this home.
 
     Raises:
+        UsageError: the variable holds no url, or the home cannot be written.
         DatabaseUnavailable: its storage cannot be reached.
     """
     home = environment.settings.home
-    prepare_dagster_home(home)
+    given = environment.dagster_url
+    if given is not None and not given.startswith("postgresql"):
+        raise UsageError(
+            f"{DAGSTER_URL_VARIABLE} is no url of a PostgreSQL database",
+            hint="write postgresql://role@host:5432/database",
+        )
+    with writing_home(home):
+        prepare_dagster_home(home)
     url = environment.dagster_url or environment.embedded.url(DAGSTER_DATABASE)
     # dagster.yaml reads its variables from the process's environment.
     os.environ.update(dagster_variables(home, url))
@@ -55,7 +64,8 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
         opened = dg.DagsterInstance.get()
     except (DagsterPostgresException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise DatabaseUnavailable(
-            "dagster's storage cannot be reached", hint=f"check {DAGSTER_URL_VARIABLE}"
+            "dagster's storage cannot be reached" + (f": {DAGSTER_URL_VARIABLE} says where" if given else ""),
+            hint="check its host, port, database, role and password",
         ) from error
     with opened as instance:
         yield instance

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from herald_pipelines import console, supervisor
 from herald_pipelines.bootstrap import prepare, running
+from herald_pipelines.calendar import load_calendar
 from herald_pipelines.database.indexes.analysis import analyze_indexes, describe_indexes
 from herald_pipelines.environment import DAGSTER_DATABASE, Environment
-from herald_pipelines.errors import HeraldError, UsageError, unknown_value
+from herald_pipelines.errors import GuardRefusal, HeraldError, UsageError, unknown_value
 from herald_pipelines.history import reap_dead_runs, window_states
 from herald_pipelines.launch import Launched, dagster_instance, launch
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import prepare_dagster_home, write_dotenv
 from herald_pipelines.resources.postgres import Postgres
-from herald_pipelines.settings import OPS, SAMPLE, check_config
+from herald_pipelines.settings import OPS, SAMPLE, check_config, find_calendar
 from herald_pipelines.slots import Slot, last_opening, opens_at, window_key
-from herald_pipelines.task_assets import asset_key
+from herald_pipelines.task_assets import asset_key, is_late
 from herald_pipelines.tasks import execute_task
 from herald_pipelines.values import Capability, utc_now
 
@@ -45,17 +45,29 @@ class RunOutcome:
 
 
 def check(environ: Environ, cwd: Path) -> Document:
-    """Return the resolved settings, masked.
+    """Return the resolved settings, masked, and the calendar's slots.
 
     Raises:
-        UsageError: every mistake, one a line.
+        UsageError: every mistake in either file, one a line.
     """
-    document = check_config(environ, cwd, tasks=TASKS)
-    # Loads the calendar too, and names its mistakes.
-    calendar = Environment.load(environ, cwd).calendar
+    mistakes: list[UsageError] = []
+    document: Document = {}
+    slots: tuple[Slot, ...] = ()
+    try:
+        document = check_config(environ, cwd, tasks=TASKS)
+    except UsageError as error:
+        mistakes.append(error)
+    try:
+        slots = load_calendar(find_calendar(environ, cwd), TASKS).slots
+    except UsageError as error:
+        mistakes.append(error)
+    if mistakes:
+        # A file that cannot be read at all is told once.
+        texts = dict.fromkeys(error.message for error in mistakes)
+        raise UsageError("\n".join(texts), hint=mistakes[-1].hint)
     return {
         **document,
-        "slots": {slot.name: f"{slot.rhythm}: {', '.join(slot.tasks)}" for slot in calendar.slots},
+        "slots": {slot.name: f"{slot.rhythm}: {', '.join(slot.tasks)}" for slot in slots},
     }
 
 
@@ -110,7 +122,7 @@ def windows(environ: Environ, cwd: Path, *, missed: bool, database: str | None) 
     now, say = utc_now(), _say()
     keys = {task.name: [asset_key(asset.name) for asset in task.assets] for task in TASKS.values()}
     with running(environment, say), dagster_instance(environment) as instance:
-        reap_dead_runs(instance, socket.gethostname(), psutil.pid_exists)
+        reap_dead_runs(instance, socket.gethostname())
         ledger = Ledger(environment.targets.ops("windows", read_only=True))
         states = window_states(instance, environment.calendar, environment.settings, keys, ledger, now)
     return {
@@ -155,10 +167,10 @@ def run(
         if settings.embedded and not dry_run:
             prepare(environment, scale=None, say=say)
         if dry_run:
-            entries = [_plan(environment, task, name, key, now, say) for name in names]
+            entries = [_plan(environment, slot, task, name, key, now, say) for name in names]
         else:
             with dagster_instance(environment) as instance:
-                reap_dead_runs(instance, socket.gethostname(), psutil.pid_exists)
+                reap_dead_runs(instance, socket.gethostname())
                 entries = [
                     _entry(
                         environment,
@@ -186,6 +198,10 @@ def up(environ: Environ, cwd: Path, *, port: int, scale: float) -> int:
         environ = {**environ, "HERALD_CONFIG": str(environment.settings.source.absolute())}
     with running(environment, say, create=True):
         prepare(environment, scale=scale, say=say)
+        if environment.dagster_url is not None:
+            # An answer now, rather than from the logs of processes that do not come up.
+            with dagster_instance(environment):
+                pass
         return supervisor.up(
             environment.settings.home,
             port=port,
@@ -269,7 +285,13 @@ def _window(slot: Slot, window: str | None, now: datetime) -> str:
 
 
 def _plan(
-    environment: Environment, task: str, database: str, window: str, now: datetime, say: Callable[[str], None]
+    environment: Environment,
+    slot: Slot,
+    task: str,
+    database: str,
+    window: str,
+    now: datetime,
+    say: Callable[[str], None],
 ) -> Document:
     settings = environment.settings
     entry: Document = {
@@ -283,7 +305,7 @@ def _plan(
             TASKS[task],
             database,
             covered=(window,),
-            late=False,
+            late=is_late(slot, (window,), now, settings),
             dry_run=True,
             now=now,
             run_id=NO_RUN,
@@ -291,6 +313,8 @@ def _plan(
             targets=environment.targets,
             say=say,
         )
+    except GuardRefusal as error:
+        return {**entry, "outcome": "refused", "reason": str(error)}
     except HeraldError as error:
         return {**entry, "outcome": "failed", "reason": str(error)}
     return {**entry, "outcome": "planned", **result.document}

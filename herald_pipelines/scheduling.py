@@ -10,7 +10,6 @@ from itertools import chain
 from typing import Any
 
 import dagster as dg
-import psutil
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -154,7 +153,7 @@ def build_catch_up_sensor(
         description="Compares the calendar with what was done, and requests the windows that were missed.",
     )
     def request_missed_windows(context: dg.SensorEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        for run_id in reap_dead_runs(context.instance, socket.gethostname(), psutil.pid_exists):
+        for run_id in reap_dead_runs(context.instance, socket.gethostname()):
             context.log.warning("run %s was open, but its process is gone: reported as failed", run_id)
         now = clock()
         histories = read_histories(context.instance, calendar, settings, asset_keys, open_ledger(), now)

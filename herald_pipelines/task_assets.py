@@ -6,7 +6,7 @@ why the outputs are skippable. A dry run logs none.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -14,6 +14,7 @@ import dagster as dg
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError
 from herald_pipelines.ledger import Ledger
+from herald_pipelines.settings import Settings
 from herald_pipelines.slots import Slot, opens_at
 from herald_pipelines.tasks import Markdown, Metadata, Task, TaskResult, execute_task
 from herald_pipelines.values import utc_now
@@ -44,6 +45,12 @@ def group_windows(partition_keys: Sequence[str]) -> Mapping[str, tuple[str, ...]
         database, window = key.split("|", maxsplit=1)
         grouped.setdefault(database, []).append(window)
     return {database: tuple(windows) for database, windows in grouped.items()}
+
+
+def is_late(slot: Slot, windows: Sequence[str], now: datetime, settings: Settings) -> bool:
+    """Whether windows are begun after their time: past the grace, or older ones together with the newest."""
+    grace = timedelta(seconds=settings.catch_up.grace_seconds)
+    return len(windows) > 1 or opens_at(slot, windows[-1]) + grace < now
 
 
 def build_task_asset(
@@ -134,9 +141,8 @@ def _execute(
         if environment.say is not None:
             environment.say(text)
 
-    now, grace = utc_now(), timedelta(seconds=environment.settings.catch_up.grace_seconds)
-    newest = windows[-1]
-    late = opens_at(slot, newest) + grace < now or len(windows) > 1
+    now, newest = utc_now(), windows[-1]
+    late = is_late(slot, windows, now, environment.settings)
     result = execute_task(
         task,
         database,

@@ -138,11 +138,13 @@ def execute_task(
 ) -> TaskResult:
     """Execute a task on one database for the windows that it covers.
 
-    A dry run reads only: no lock, no ledger row, and no ops database needed.
+    A dry run reads only: no lock, no ledger row, and no ops database needed. The ledger has a row of every
+    window that began. One that could not begin, because the target is not reached or another run is at work on
+    it, has none: only the run's own failure tells of it.
 
     Raises:
         GuardRefusal: the task is at work on this database already, or the database is too busy.
-        HeraldError: the task failed; the ledger says so when it can be reached.
+        HeraldError: the task could not begin, or it failed.
     """
     observe = targets.postgres(database, Capability.OBSERVE, task.name)
     ops = targets.ops(task.name, read_only=dry_run)

@@ -12,7 +12,7 @@ Not here: opening what the settings name.
 """
 
 from herald_pipelines.settings.fields import OPS
-from herald_pipelines.settings.loading import check_config, describe, load_settings
+from herald_pipelines.settings.loading import check_config, describe, find_calendar, load_settings
 from herald_pipelines.settings.models import (
     SAMPLE,
     CatchUpSettings,
@@ -40,6 +40,7 @@ __all__ = [
     "TaskSettings",
     "check_config",
     "describe",
+    "find_calendar",
     "load_settings",
     "resolve_secret",
     "resolve_url",

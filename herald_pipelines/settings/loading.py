@@ -87,6 +87,21 @@ def check_config(
     return describe(settings)
 
 
+def find_calendar(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """Return the calendar that the file names, whatever else is wrong with the file; None: the shipped one.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    file = _read_file(environ, cwd)
+    if file is None:
+        return None
+    path, text = file
+    named = parse_document(text, str(path)).data.get("calendar")
+    found = path.parent / named if isinstance(named, str) else None
+    return found if found is not None and found.is_file() else None
+
+
 def _read_file(environ: Mapping[str, str], cwd: Path) -> tuple[Path, str] | None:
     """Return the path and the text of the file that holds; None where there is none and none is named."""
     named = environ.get("HERALD_CONFIG")

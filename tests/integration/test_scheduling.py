@@ -1,5 +1,7 @@
 """The calendar in Dagster: keys, mappings, order of steps, schedules, histories, against Dagster itself."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -10,7 +12,7 @@ from dagster._core.execution.backfill import PartitionBackfill
 
 from herald_pipelines.calendar import Calendar, load_calendar
 from herald_pipelines.catchup import State
-from herald_pipelines.history import HOST_TAG, PID_TAG, reap_dead_runs, window_states
+from herald_pipelines.history import HOST_TAG, PID_TAG, process_start, reap_dead_runs, window_states
 from herald_pipelines.scheduling import (
     build_catch_up_sensor,
     build_schedule,
@@ -461,19 +463,39 @@ class TestCatchUp:
 
     def test_a_dead_process_loses_its_runs(self, instance: dg.DagsterInstance) -> None:
         job = toy_definitions(settings_since(START), nothing).resolve_job_def("maintenance")
-        runs = [
+        dead, alive, elsewhere, number_reused = [
             instance.create_run_for_job(
                 job, status=dg.DagsterRunStatus.STARTED, tags={HOST_TAG: host, PID_TAG: pid}
             )
-            for host, pid in [("here", "7"), ("here", "8"), ("there", "7")]
+            for host, pid in [("here", "7"), ("here", "8"), ("there", "7"), ("here", "9")]
         ]
-        assert reap_dead_runs(instance, "here", lambda pid: pid == 8) == [runs[0].run_id]
-        statuses = [instance.get_run_by_id(run.run_id).status for run in runs]
-        assert statuses == [
-            dg.DagsterRunStatus.FAILURE,
-            dg.DagsterRunStatus.STARTED,
-            dg.DagsterRunStatus.STARTED,
-        ]
+        now = utc_now().timestamp()
+        starts = {8: now - 3600, 9: now + 3600}
+        assert set(reap_dead_runs(instance, "here", starts.get)) == {dead.run_id, number_reused.run_id}
+        still = [alive, elsewhere]
+        assert [instance.get_run_by_id(run.run_id).status for run in still] == [
+            dg.DagsterRunStatus.STARTED
+        ] * 2
+
+    def test_a_re_executed_run_is_not_its_parents_process(self, instance: dg.DagsterInstance) -> None:
+        job = toy_definitions(settings_since(START), nothing).resolve_job_def("maintenance")
+        parent = instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE)
+        instance.create_run_for_job(
+            job,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={HOST_TAG: "here", PID_TAG: "7"},
+            parent_run_id=parent.run_id,
+            root_run_id=parent.run_id,
+        )
+        assert reap_dead_runs(instance, "here", lambda _: None) == []
+
+    def test_processes_know_when_they_began(self) -> None:
+        began = process_start(os.getpid())
+        assert began is not None
+        assert began < utc_now().timestamp()
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        assert process_start(ended.pid) is None
 
 
 def test_the_shipped_calendar_loads() -> None:

@@ -1,8 +1,10 @@
 """Every task's way through the lock, the ledger, the guard and Dagster, with a toy task on real servers."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import dagster as dg
@@ -10,14 +12,14 @@ import psycopg2
 import pytest
 
 from herald_pipelines.environment import Environment
-from herald_pipelines.errors import DatabaseUnavailable, GuardRefusal, PermanentFailure
+from herald_pipelines.errors import DatabaseUnavailable, GuardRefusal, HeraldError, PermanentFailure
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.targets import Targets
 from herald_pipelines.scheduling import partitions_of
-from herald_pipelines.settings import Settings
-from herald_pipelines.slots import Cadence, Slot
-from herald_pipelines.task_assets import asset_key, build_task_asset
+from herald_pipelines.settings import CatchUpSettings, Settings
+from herald_pipelines.slots import Cadence, Slot, opens_at
+from herald_pipelines.task_assets import asset_key, build_task_asset, is_late
 from herald_pipelines.tasks import (
     AssetInfo,
     CheckInfo,
@@ -96,7 +98,21 @@ class House:
         self.ops = self.targets.ops("test")
         migrate(self.ops)
 
-    def execute(self, task: Task, database: str = "one", *, dry_run: bool = False) -> TaskResult:
+    def limit(self, name: str, **guards: float) -> None:
+        limits = self.settings.databases[name].guards.model_copy(update=guards)
+        database = self.settings.databases[name].model_copy(update={"guards": limits})
+        self.settings = self.settings.model_copy(
+            update={"databases": {**self.settings.databases, name: database}}
+        )
+
+    def execute(
+        self,
+        task: Task,
+        database: str = "one",
+        *,
+        dry_run: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> TaskResult:
         return execute_task(
             task,
             database,
@@ -107,7 +123,7 @@ class House:
             run_id="run",
             settings=self.settings,
             targets=self.targets,
-            say=lambda _: None,
+            say=say,
         )
 
     def rows(
@@ -184,6 +200,29 @@ def test_a_task_never_runs_twice_at_once_on_one_database(house: House):
     assert [context.database for context in second.contexts] == ["two"]
 
 
+def test_a_run_that_is_at_work_is_waited_for(house: House):
+    house.limit("one", wait_seconds=60)
+    polish, second, waits = Polish(), Polish(), Event()
+    told: list[str] = []
+
+    def say(text: str) -> None:
+        told.append(text)
+        waits.set()
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def try_again() -> None:
+            pool.submit(house.execute, second.task(), say=say)
+            assert waits.wait(30)
+            assert second.contexts == []
+
+        polish.during = try_again
+        house.execute(polish.task())
+    assert told == ["waiting for another run of polish on one to end"]
+    assert len(second.contexts) == 1
+    assert [row["outcome"] for row in house.rows()] == ["done", "done"]
+
+
 def test_the_backend_of_a_killed_worker_holds_its_successor_off(
     house: House, monkeypatch: pytest.MonkeyPatch
 ):
@@ -220,11 +259,7 @@ def test_an_error_closes_the_row_and_goes_on(house: House, error: Exception, out
 
 
 def test_the_busy_guard_stops_an_acting_task_before_it_begins(house: House):
-    limits = house.settings.databases["one"].guards.model_copy(update={"max_transaction_seconds": 0.0})
-    database = house.settings.databases["one"].model_copy(update={"guards": limits})
-    house.settings = house.settings.model_copy(
-        update={"databases": {**house.settings.databases, "one": database}}
-    )
+    house.limit("one", max_transaction_seconds=0.0)
     other = psycopg2.connect(house.environ["ONE_URL"])
     try:
         other.cursor().execute("select 1")
@@ -241,6 +276,7 @@ def test_the_busy_guard_stops_an_acting_task_before_it_begins(house: House):
 def test_an_unreachable_database_is_an_error_of_that_database(house: House):
     with pytest.raises(DatabaseUnavailable):
         house.execute(Polish().task(), "gone")
+    assert house.rows() == []
 
 
 def materialize(house: House, task: Task, first: str, last: str, *, config: dict[str, Any] | None = None):
@@ -264,6 +300,25 @@ def materialize(house: House, task: Task, first: str, last: str, *, config: dict
         return result, {name: sorted(instance.get_materialized_partitions(asset_key(name))) for name in names}
 
 
+def refused(result: dg.ExecuteInProcessResult) -> bool:
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data
+    return failure.user_failure_data.metadata["refused"].value
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str | None, dict[str, Any]]:
+    """Values of every materialization of an asset, by partition."""
+    materializations = [
+        event.step_materialization_data.materialization
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key == asset_key(asset)
+    ]
+    return {
+        each.partition: {name: value.value for name, value in each.metadata.items()}
+        for each in materializations
+    }
+
+
 def test_one_run_over_databases_and_windows_isolates_each_database(house: House):
     polish = Polish()
     result, found = materialize(house, polish.task(), "two|2026-11-22", "ops|2026-11-23")
@@ -280,8 +335,34 @@ def test_a_problem_with_an_object_fails_the_window_and_keeps_it_missing(house: H
         house, Polish(problems=("public.a: no",)).task(), "one|2026-11-22", "one|2026-11-22"
     )
     assert not result.success
+    assert not refused(result)
     assert found == {"shine": [], "gloss": []}
     assert house.rows()[0]["outcome"] == "failed"
+
+
+@pytest.mark.parametrize(("error", "is_refusal"), [(GuardRefusal("busy"), True), (HeraldError("no"), False)])
+def test_only_what_a_guard_refused_counts_as_refused(house: House, error: Exception, *, is_refusal: bool):
+    result, found = materialize(house, Polish(error=error).task(), "one|2026-11-22", "one|2026-11-22")
+    assert refused(result) is is_refusal
+    assert found == {"shine": [], "gloss": []}
+
+
+def test_older_windows_of_a_late_run_get_no_numbers(house: House):
+    result, _ = materialize(house, Polish().task(), "two|2026-11-21", "two|2026-11-22")
+    assert metadata_of(result, "shine") == {
+        "two|2026-11-21": {"covered_by": "2026-11-22", "late": True},
+        "two|2026-11-22": {"lumen": 7, "table": "| a |", "late": True},
+    }
+    assert house.rows()[0]["evidence"]["late"]
+
+
+def test_a_window_is_late_once_its_grace_is_over():
+    settings = Settings(catch_up=CatchUpSettings(grace_seconds=600))
+    opening = opens_at(SLOT, "2026-11-24")
+    grace = timedelta(seconds=600)
+    assert not is_late(SLOT, ["2026-11-24"], opening + grace, settings)
+    assert is_late(SLOT, ["2026-11-24"], opening + grace + timedelta(seconds=1), settings)
+    assert is_late(SLOT, ["2026-11-23", "2026-11-24"], opening, settings)
 
 
 def test_a_dry_run_of_the_job_materializes_nothing(house: House):
