@@ -237,7 +237,11 @@ class EmbeddedServer:
         # Made beside its place and moved there when whole: an interrupted initdb is never taken for a server,
         # and one that outlived its parent works on in a folder that is not ours.
         for leftover in data.parent.glob("new-*"):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            if leftover.is_dir():
+                # An initdb that outlived its parent may still write into it; what stays goes with the next start.
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
         fresh = data.with_name(f"new-{secrets.token_hex(4)}")
         password = data.with_name(f"{fresh.name}.password")
         fresh.mkdir(mode=0o700)
