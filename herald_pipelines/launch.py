@@ -16,10 +16,11 @@ from dagster_postgres.utils import DagsterPostgresException
 from herald_pipelines.assembly import build_definitions
 from herald_pipelines.bootstrap import writing_home
 from herald_pipelines.environment import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE, Environment
-from herald_pipelines.errors import DatabaseUnavailable, UsageError
+from herald_pipelines.errors import DatabaseUnavailable, HeraldError, UsageError
 from herald_pipelines.history import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
+from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.slots import Slot
 from herald_pipelines.task_assets import asset_key
 from herald_pipelines.tasks import TaskResult
@@ -49,12 +50,8 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
         DatabaseUnavailable: its storage cannot be reached.
     """
     home = environment.settings.home
-    given = environment.dagster_url
-    if given is not None and not given.startswith("postgresql"):
-        raise UsageError(
-            f"{DAGSTER_URL_VARIABLE} is no url of a PostgreSQL database",
-            hint="write postgresql://role@host:5432/database",
-        )
+    if environment.dagster_url is not None:
+        _require_storage(environment.dagster_url)
     with writing_home(home):
         prepare_dagster_home(home)
     url = environment.dagster_url or environment.embedded.url(DAGSTER_DATABASE)
@@ -64,11 +61,37 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
         opened = dg.DagsterInstance.get()
     except (DagsterPostgresException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise DatabaseUnavailable(
-            "dagster's storage cannot be reached" + (f": {DAGSTER_URL_VARIABLE} says where" if given else ""),
-            hint="check its host, port, database, role and password",
+            "dagster's storage cannot be used",
+            hint=f"the role of {DAGSTER_URL_VARIABLE} must be allowed to create tables"
+            if environment.dagster_url
+            else None,
         ) from error
     with opened as instance:
         yield instance
+
+
+def _require_storage(url: str) -> None:
+    """Ask the operator's own storage for an answer: Dagster would try for many seconds, and not say where.
+
+    Raises:
+        UsageError: it is no url of a PostgreSQL database.
+        DatabaseUnavailable: there is no answer.
+    """
+    if not url.startswith(("postgresql:", "postgresql+psycopg2:")):
+        raise UsageError(
+            f"{DAGSTER_URL_VARIABLE} is no url of a PostgreSQL database",
+            hint="write postgresql://role@host:5432/database",
+        )
+    try:
+        with Postgres(url, "dagster", "storage").session():
+            pass
+    except UsageError:
+        raise
+    except HeraldError as error:
+        raise DatabaseUnavailable(
+            f"dagster's storage, which {DAGSTER_URL_VARIABLE} names, cannot be reached: {error.message}",
+            hint="check its host, port, database, role and password",
+        ) from error
 
 
 def launch(

@@ -96,7 +96,7 @@ histories = st.lists(
 limits = st.builds(
     CatchUpSettings,
     look_back_days=st.integers(1, 10),
-    grace_seconds=st.floats(0, 7200),
+    grace_seconds=st.floats(1, 7200),
     max_requests_per_tick=st.integers(1, 12),
     max_attempts=st.integers(1, 4),
     backoff_seconds=st.floats(0, 3600),

@@ -1,0 +1,314 @@
+"""What an operator asks of the commands: documents, exit codes, and what they leave behind, on real databases."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from herald_pipelines import operations
+from herald_pipelines.errors import DatabaseUnavailable, UsageError
+from herald_pipelines.resources.queries import sql_root
+from servers import TestServer
+
+# Dagster warns of the tags that it makes itself of a multi-partition key.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Non-compliant tag keys like .'dagster/partition/:DeprecationWarning"
+)
+
+ROWS = 60_000
+INDEX_FIELDS = {
+    "schema", "table", "index", "access_method", "size_bytes", "bloat_ratio", "bloat_bytes", "bloat_method",
+    "bloat_error_bound", "scans", "scans_window_days", "verdicts", "notes", "rebuild_planned",
+}  # fmt: skip
+# pgbench's accounts, whose balance is indexed; most rows go after the load, as churn leaves them.
+CHURN = f"""
+create table bank.pgbench_accounts (aid int primary key, bid int, abalance int, filler char(84))
+  with (autovacuum_enabled = off);
+create index accounts_by_balance on bank.pgbench_accounts (abalance, aid);
+insert into bank.pgbench_accounts select n, n % 10, hashint4(n), '' from generate_series(1, {ROWS}) n;
+"""
+REMOVAL = "delete from bank.pgbench_accounts where aid % 10 <> 0"
+BLOATED = "bank.accounts_by_balance"
+
+
+def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def as_role(url: str, role: str, password: str) -> str:
+    return sa.make_url(url).set(username=role, password=password).render_as_string(hide_password=False)
+
+
+@dataclass
+class Bank:
+    """A churned database of an operator's own, the herald.yaml that names it, and its superuser's url."""
+
+    home: Path
+    server: TestServer
+    url: str
+    environ: dict[str, str]
+
+    def write(self, *, ops: bool, **options: Any) -> None:
+        urls = {"observe": {"env": "BANK_OBSERVE"}, "maintain": {"env": "BANK_MAINTAIN"}}
+        document: dict[str, Any] = {"version": 1, "databases": {"bank": {"url": urls, **options}}}
+        if ops:
+            document["ops"] = {"url": {"env": "OPS_URL"}}
+        (self.home / "herald.yaml").write_text(yaml.safe_dump(document))
+
+    def migrate(self) -> None:
+        self.environ["OPS_URL"] = self.server.create_database()
+        self.environ["HERALD_DAGSTER_URL"] = self.server.create_database()
+        operations.migrate(self.environ, self.home)
+
+    def run(self, task: str = "index_rebuild", *, dry_run: bool = False) -> operations.RunOutcome:
+        return operations.run(
+            self.environ, self.home, task=task, window=None, database="bank", dry_run=dry_run
+        )
+
+    def indexes(self) -> dict[str, Any]:
+        return operations.indexes(self.environ, self.home, database="bank")
+
+    def ledger(self) -> list[tuple[Any, ...]]:
+        return execute(
+            self.environ["OPS_URL"],
+            "select object_name, outcome, result from herald.maintenance_log"
+            " where task = 'index_rebuild' and object_name is not null order by id",
+        )
+
+    def size_and_file(self, index: str = BLOATED) -> tuple[int, int]:
+        ((size, node),) = execute(
+            self.url, f"select pg_relation_size('{index}'), pg_relation_filenode('{index}')"
+        )
+        return size, node
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "herald_pipelines.cli", *words],
+            cwd=self.home,
+            env={**os.environ, **self.environ},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.fixture
+def bank(home: Path, server: TestServer, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    # The commands leave Dagster's variables in the process.
+    for name in ("DAGSTER_HOME", "HERALD_HOME", "HERALD_DAGSTER_URL"):
+        monkeypatch.setenv(name, "")
+    url, password = server.create_database(), uuid.uuid4().hex
+    execute(
+        url,
+        "do $$ begin if to_regrole('bank_owner') is null then create role bank_owner; end if; end $$;"
+        f"create schema bank authorization bank_owner; set role bank_owner; {CHURN}",
+    )
+    execute(url, REMOVAL)
+    execute(url, "vacuum analyze bank.pgbench_accounts")
+    for name in ("observe", "maintain"):
+        execute(url, (sql_root() / "roles" / f"{name}.sql").read_text())
+        execute(url, f"alter role herald_{name} password '{password}'")
+    return Bank(
+        home,
+        server,
+        url,
+        {
+            "HERALD_HOME": str(home),
+            "BANK_OBSERVE": as_role(url, "herald_observe", password),
+            "BANK_MAINTAIN": as_role(url, "herald_maintain", password),
+            "PATH": os.environ["PATH"],
+        },
+    )
+
+
+def test_indexes_are_told_before_anything_is_set_up(bank: Bank) -> None:
+    bank.write(ops=False)
+    found = bank.indexes()
+    assert {key: type(value) for key, value in found.items()} == {
+        "database": str, "server_version": int, "analyzed_at": str, "indexes": list, "notes": list,
+    }  # fmt: skip
+    assert found["server_version"] // 10000 == bank.server.major
+    rows = {f"{row['schema']}.{row['index']}": row for row in found["indexes"]}
+    assert {"bank.pgbench_accounts_pkey", BLOATED} <= set(rows)
+    assert all(set(row) == INDEX_FIELDS for row in found["indexes"])
+    assert rows[BLOATED]["size_bytes"] == bank.size_and_file()[0]
+    assert [note for note in found["notes"] if note.startswith("no history")]
+    assert sorted(path.name for path in bank.home.iterdir()) == ["herald.yaml"]
+    json.dumps(found)
+
+
+def test_indexes_are_measured_by_the_pages_where_pgstattuple_is(bank: Bank) -> None:
+    bank.write(ops=True)
+    bank.migrate()
+    without = {row["index"]: row for row in bank.indexes()["indexes"]}["accounts_by_balance"]
+    assert without["bloat_method"] != "pgstatindex"
+    execute(bank.url, "create extension pgstattuple schema public")
+    found = bank.indexes()
+    row = {row["index"]: row for row in found["indexes"]}["accounts_by_balance"]
+    assert found["notes"] == []
+    assert set(row) == INDEX_FIELDS
+    assert row["bloat_method"] == "pgstatindex"
+    assert row["bloat_ratio"] > 0.7
+    assert row["rebuild_planned"]
+    assert "bloated" in [verdict["kind"] for verdict in row["verdicts"]]
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(bank: Bank) -> None:
+    execute(bank.url, "create extension pgstattuple schema public")
+    bank.write(ops=True, mode="apply")
+    bank.migrate()
+    before = bank.size_and_file()
+    done = bank.command("run", "index_rebuild", "--dry-run", "--database", "bank", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["dry_run"]
+    (entry,) = document["databases"]
+    assert (entry["database"], entry["mode"], entry["outcome"], entry["run_id"]) == (
+        "bank",
+        "apply",
+        "planned",
+        None,
+    )
+    planned = {f"{row['schema']}.{row['index']}": row["outcome"] for row in entry["indexes"]}
+    assert planned[BLOATED] == "planned"
+    assert bank.size_and_file() == before
+    assert bank.ledger() == []
+
+
+def test_observe_records_the_plan_and_apply_carries_it_out(bank: Bank) -> None:
+    execute(bank.url, "create extension pgstattuple schema public")
+    bank.write(ops=True, mode="observe")
+    bank.migrate()
+    size, node = bank.size_and_file()
+    assert bank.run().exit_code == 0
+    assert bank.size_and_file() == (size, node)
+    assert {outcome for _, outcome, _ in bank.ledger()} == {"planned"}
+    planned = {name for name, _, _ in bank.ledger()}
+    assert BLOATED in planned
+
+    bank.write(ops=True, mode="apply")
+    outcome = bank.run()
+    assert outcome.exit_code == 0, outcome.document
+    done = {name: result for name, outcome, result in bank.ledger() if outcome == "done"}
+    assert set(done) == planned
+    after, new_node = bank.size_and_file()
+    assert new_node != node
+    assert done[BLOATED]["achieved_bytes"] == size - after
+    assert done[BLOATED]["size_bytes"] == after
+    assert after < size / 2
+    (entry,) = outcome.document["databases"]
+    assert entry["summary"]["reclaimed_bytes"] == sum(each["achieved_bytes"] for each in done.values())
+
+
+def test_exit_codes_tell_failure_usage_and_refusal_apart(bank: Bank) -> None:
+    bank.write(ops=True, mode="apply", guards={"max_transaction_seconds": 0, "wait_seconds": 0})
+    bank.migrate()
+    busy = psycopg2.connect(bank.url)
+    try:
+        busy.cursor().execute("select 1")
+        refused = bank.run()
+    finally:
+        busy.close()
+    (entry,) = refused.document["databases"]
+    assert (refused.exit_code, entry["outcome"]) == (3, "refused")
+    assert "too busy" in entry["reason"]
+
+    with pytest.raises(UsageError, match="unknown task 'rebuild'"):
+        bank.run("rebuild")
+    usage = bank.command("run", "rebuild")
+    assert (usage.returncode, usage.stdout) == (2, "")
+    assert usage.stderr.startswith("herald: unknown task 'rebuild'")
+
+    bank.environ["BANK_OBSERVE"] = "postgresql://nobody@127.0.0.1:1/gone"
+    for dry_run in (True, False):
+        failed = bank.run("index_analysis", dry_run=dry_run)
+        assert (failed.exit_code, failed.document["databases"][0]["outcome"]) == (1, "failed")
+
+
+def test_a_dry_run_plans_the_others_where_one_database_is_gone(bank: Bank) -> None:
+    bank.write(ops=True)
+    bank.migrate()
+    config = yaml.safe_load((bank.home / "herald.yaml").read_text())
+    config["databases"]["gone"] = {"url": "postgresql://nobody@127.0.0.1:1/gone"}
+    (bank.home / "herald.yaml").write_text(yaml.safe_dump(config))
+    outcome = operations.run(
+        bank.environ, bank.home, task="index_analysis", window=None, database=None, dry_run=True
+    )
+    entries = {entry["database"]: entry for entry in outcome.document["databases"]}
+    assert {name: entry["outcome"] for name, entry in entries.items()} == {
+        "bank": "planned", "gone": "failed", "ops": "planned",
+    }  # fmt: skip
+    assert entries["gone"]["reason"]
+    assert outcome.exit_code == 1
+
+
+def test_config_check_tells_the_mistakes_of_both_files(home: Path) -> None:
+    (home / "calendar.yaml").write_text("version: 1\nstart: 2026-01-01\nslots: {daily: {cadence: hourly}}\n")
+    (home / "herald.yaml").write_text("version: 1\ncalendar: calendar.yaml\nsinse: 2026-01-01\n")
+    with pytest.raises(UsageError) as told:
+        operations.check({"HERALD_HOME": str(home)}, home)
+    assert "herald.yaml:3: sinse: unknown key" in told.value.message
+    assert "calendar.yaml:3: slots.daily.cadence" in told.value.message
+    (home / "herald.yaml").write_text("version: 1\n")
+    assert set(operations.check({"HERALD_HOME": str(home)}, home)["slots"]) == {
+        "maintenance",
+        "deep_maintenance",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/gone", DatabaseUnavailable),
+        ("mysql://host/dagster", UsageError),
+        ("postgresql+nothing://host/dagster", UsageError),
+    ],
+)
+def test_a_wrong_dagster_storage_is_told_by_its_variable(
+    home: Path, pg18: TestServer, url: str, error: type[Exception]
+) -> None:
+    (home / "herald.yaml").write_text(
+        "version: 1\nops: {url: {env: OPS_URL}}\ndatabases: {one: {url: {env: OPS_URL}}}\n"
+    )
+    environ = {"HERALD_HOME": str(home), "OPS_URL": pg18.create_database(), "HERALD_DAGSTER_URL": url}
+    with pytest.raises(error, match="HERALD_DAGSTER_URL"):
+        operations.windows(environ, home, missed=False, database=None)
+    with pytest.raises(error, match="HERALD_DAGSTER_URL"):
+        operations.up(environ, home, port=1, scale=0.05)
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"herald's home .*/file/home cannot be used: not a directory"):
+        operations.migrate({"HERALD_HOME": str(tmp_path / "file" / "home")}, tmp_path)
+
+
+def test_herald_alone_prints_its_help(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "herald_pipelines.cli"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert (done.stdout, done.stderr.splitlines()[0]) == ("", "Usage: herald [OPTIONS] COMMAND [ARGS]...")
+    assert "HINT" not in done.stderr
