@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from herald_pipelines.resources.server_host import free_port
 
-SCALE = "0.05"
+SCALE = "0.2"
+"""Large enough for indexes that are worth a rebuild."""
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -40,7 +42,7 @@ def running_up(home: Path) -> Iterator[tuple[Path, str]]:
     """Give the home and address of a running `herald up` whose sample went through its windows."""
     demo = herald(home, "demo", "--scale", SCALE, "--json")
     assert demo.returncode == 0, demo.stderr
-    assert json.loads(demo.stdout)["done"]["rebuilt"] >= 0
+    assert json.loads(demo.stdout)["done"]["rebuilt"] > 0
     port = free_port()
     log = home / "up.log"
     with log.open("w") as output:
@@ -109,7 +111,11 @@ def test_an_operator_sees_the_graph_and_the_materialized_window(running_up, chro
         for name in ("index_stats", "index_analysis", "unused_index_report"):
             expect(page.get_by_text(name, exact=True).first).to_be_visible()
         page.screenshot(path=home / "graph.png")
-        open_page(page, f"{address}/assets/herald/index_rebuild?view=partitions", "platform")
+        partition = by_name["index_rebuild"]["assetMaterializations"][0]["partition"]
+        shown = urllib.parse.urlencode({"view": "partitions", "partition": partition})
+        open_page(page, f"{address}/assets/herald/index_rebuild?{shown}", partition)
+        expect(page.get_by_text("Materialized", exact=True).first).to_be_visible()
+        expect(page.get_by_text("reclaimed_bytes").first).to_be_visible()
         open_page(page, f"{address}/assets/herald/index_rebuild?view=overview", "reclaimed_bytes")
         open_page(page, f"{address}/automation", "request_missed_windows")
         browser.close()
