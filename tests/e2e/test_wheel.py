@@ -104,7 +104,12 @@ def test_definitions_load_with_no_database_in_reach(programs: Path, tmp_path: Pa
 
 def test_demo_runs_from_any_directory(programs: Path, tmp_path: Path, home: Path) -> None:
     done = execute(
-        programs / "herald", "demo", "--scale", "0.05", "--json", cwd=tmp_path, HERALD_HOME=str(home)
+        programs / "herald", "demo", "--scale", "0.2", "--json", cwd=tmp_path, HERALD_HOME=str(home)
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)
+    document = json.loads(done.stdout)
+    assert document["done"]["rebuilt"] == len(document["rebuilt"]) > 0
+    assert (
+        document["done"]["reclaimed_bytes"] == sum(row["achieved_bytes"] for row in document["rebuilt"]) > 0
+    )
+    assert {"unused", "duplicate", "redundant"} >= {row["kind"] for row in document["proposed"]} != set()
