@@ -92,3 +92,17 @@ def format_seconds(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def quote_identifier(*parts: str) -> str:
+    """Quote an identifier, qualified when several parts are given, as PostgreSQL's quote_ident would.
+
+    >>> quote_identifier("public", 'odd"name')
+    '"public"."odd""name"'
+
+    Raises:
+        ValueError: a part is empty or holds a NUL.
+    """
+    if not parts or any(not part or "\0" in part for part in parts):
+        raise ValueError(f"not an identifier: {parts!r}")
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)

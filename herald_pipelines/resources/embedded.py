@@ -21,7 +21,6 @@ from herald_pipelines.errors import DatabaseUnavailable, PermanentFailure, Trans
 from herald_pipelines.resources.commands import CommandFailed, run
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.postmaster import Postmaster, end_orphans, last_words, read_postmaster
-from herald_pipelines.resources.queries import quote_identifier
 from herald_pipelines.resources.server_host import (
     HOST,
     ServerBinaries,
@@ -35,6 +34,7 @@ from herald_pipelines.resources.server_host import (
     read_binaries,
     shared_memory_type,
 )
+from herald_pipelines.values import quote_identifier
 
 SUPERUSER = "postgres"
 START_SECONDS = 300

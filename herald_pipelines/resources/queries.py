@@ -1,7 +1,7 @@
 """SQL that lives in files: one statement a file, named `<domain>/verb_noun`, found in a checkout and in a wheel alike.
 
 Parameters are psycopg2's `%(name)s`; a literal per cent sign is therefore written `%%`. Identifiers never come in as
-text: `quote_identifier` is the only way.
+text: `values.quote_identifier` is the only way.
 """
 
 from functools import cache
@@ -35,17 +35,3 @@ def load_query(name: str) -> str:
     if not path.is_file():
         raise PermanentFailure(f"no query {name!r} in {sql_root() / 'queries'}")
     return path.read_text(encoding="utf-8")
-
-
-def quote_identifier(*parts: str) -> str:
-    """Quote an identifier, qualified when several parts are given, as PostgreSQL's quote_ident would.
-
-    >>> quote_identifier("public", 'odd"name')
-    '"public"."odd""name"'
-
-    Raises:
-        ValueError: a part is empty or holds a NUL.
-    """
-    if not parts or any(not part or "\0" in part for part in parts):
-        raise ValueError(f"not an identifier: {parts!r}")
-    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)

@@ -14,9 +14,10 @@ from typing import Self
 
 from herald_pipelines.errors import GuardRefusal, HeraldError, PermanentFailure, UsageError
 from herald_pipelines.resources.postgres import Postgres, Session
-from herald_pipelines.resources.queries import quote_identifier, sql_root
+from herald_pipelines.resources.queries import sql_root
 from herald_pipelines.sample.shape import DETAIL_MONTHS, EXPIRED_MONTH, MONTHS_BACK, SMALLEST_SCALE, Shape
 from herald_pipelines.sample.workload import run_workload
+from herald_pipelines.values import quote_identifier
 
 TABLES = (
     "match_events",

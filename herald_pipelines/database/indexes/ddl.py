@@ -3,7 +3,7 @@
 import re
 
 from herald_pipelines.database.indexes.facts import IndexFacts
-from herald_pipelines.resources.queries import quote_identifier
+from herald_pipelines.values import quote_identifier
 
 # What pg_get_indexdef begins with; a quoted name may hold anything, doubled quotes included.
 _CREATE = re.compile(r'CREATE (?P<unique>UNIQUE )?INDEX (?P<name>"(?:[^"]|"")+"|[^\s"]+) ON (?P<only>ONLY )?')

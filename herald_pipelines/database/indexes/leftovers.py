@@ -22,8 +22,7 @@ from herald_pipelines.database.indexes.history import list_rebuilds, write_basel
 from herald_pipelines.errors import DatabaseUnavailable, HeraldError
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Row, Session
-from herald_pipelines.resources.queries import quote_identifier
-from herald_pipelines.values import DatabaseIdentity, Outcome
+from herald_pipelines.values import DatabaseIdentity, Outcome, quote_identifier
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,7 @@ from herald_pipelines.errors import (
 )
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres, Row, Session, read_identity
-from herald_pipelines.resources.queries import quote_identifier
-from herald_pipelines.values import DatabaseIdentity, Outcome, format_bytes, format_seconds
+from herald_pipelines.values import DatabaseIdentity, Outcome, format_bytes, format_seconds, quote_identifier
 
 # Less time than this is not worth beginning with.
 SHORTEST_SECONDS = 1.0

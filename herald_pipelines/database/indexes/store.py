@@ -18,8 +18,7 @@ from herald_pipelines.database.indexes.duplicates import KeyStatistics
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexKey, IndexUsage
 from herald_pipelines.errors import LockTimeout, PermanentFailure, StatementTimeout
 from herald_pipelines.resources.postgres import Row, Session
-from herald_pipelines.resources.queries import quote_identifier
-from herald_pipelines.values import format_bytes
+from herald_pipelines.values import format_bytes, quote_identifier
 
 # Defaults of the access methods; others have no fillfactor.
 DEFAULT_FILLFACTOR = {"btree": 90, "gist": 90, "hash": 75, "spgist": 80}
