@@ -54,6 +54,17 @@ AssetKeys = Mapping[str, Sequence[dg.AssetKey]]
 
 
 @dataclass(frozen=True)
+class Histories:
+    """What happened to the windows within the look-back."""
+
+    slots: tuple[SlotHistory, ...]
+    """Of every enabled slot on every database that has a task of it."""
+    untold: tuple[tuple[dg.AssetKey, str], ...]
+    """Assets and partition keys that are done in the ledger, and of which Dagster does not know: the run was killed
+    between the two, or its events were purged."""
+
+
+@dataclass(frozen=True)
 class _Cell:
     """One window of a slot on a database."""
 
@@ -84,7 +95,7 @@ def window_states(
         HeraldError: the ledger could not be read.
     """
     histories = read_histories(instance, calendar, settings, asset_keys, ledger, now)
-    return [state for history in histories for state in judge_windows(history, now, settings.catch_up)]
+    return [state for history in histories.slots for state in judge_windows(history, now, settings.catch_up)]
 
 
 def read_histories(
@@ -94,7 +105,7 @@ def read_histories(
     asset_keys: AssetKeys,
     ledger: Ledger | None,
     now: datetime,
-) -> list[SlotHistory]:
+) -> Histories:
     """Return what happened in every enabled slot on every database that has a task of it.
 
     Raises:
@@ -118,9 +129,16 @@ def read_histories(
     for backfill in instance.get_backfills(filters=unfinished_backfills):
         in_flight |= cells.of_backfill(backfill)
     failures = _read_failures(instance, cells, oldest)
-    done = _read_done(instance, slots, asset_keys, ledger, oldest)
+    materialized = {
+        key: instance.get_materialized_partitions(key)
+        for slot in slots
+        for task in slot.tasks
+        for key in asset_keys[task]
+    }
+    completed = ledger.completed(oldest.date()) if ledger else set[tuple[str, str, str]]()
+    done = _done_tasks(slots, asset_keys, materialized, completed)
     first_seen = ledger.first_seen() if ledger else {}
-    return [
+    histories = tuple(
         SlotHistory(
             slot=slot,
             database=database,
@@ -140,7 +158,15 @@ def read_histories(
         for slot in slots
         for database in settings.names()
         if (tasks := enabled_tasks(settings, slot, database))
-    ]
+    )
+    untold = tuple(
+        (key, f"{database}|{window}")
+        for database, task, window in sorted(completed)
+        if (cell := cells.of_task(task, database, window)) and cell not in in_flight
+        for key in asset_keys[task]
+        if f"{database}|{window}" not in materialized[key]
+    )
+    return Histories(histories, untold)
 
 
 def enabled_tasks(settings: Settings, slot: Slot, database: str) -> tuple[str, ...]:
@@ -193,9 +219,17 @@ class _CellFinder:
         self.databases = databases
         self.windows = {slot.name: windows_opened(slot, oldest, now) for slot in slots}
         self._known = {name: frozenset(windows) for name, windows in self.windows.items()}
+        self._slot_of_task = {task: slot.name for slot in slots for task in slot.tasks}
         self._slots_of_key: dict[dg.AssetKey, str] = {
-            key: slot.name for slot in slots for task in slot.tasks for key in asset_keys[task]
+            key: slot for task, slot in self._slot_of_task.items() for key in asset_keys[task]
         }
+
+    def of_task(self, task: str, database: str, window: str) -> _Cell | None:
+        """Return the window of a task's slot; None where the slot is not enabled, or is without this window."""
+        slot = self._slot_of_task.get(task)
+        if slot is None or database not in self.databases or window not in self._known[slot]:
+            return None
+        return _Cell(slot, database, window)
 
     def of_run(self, run: dg.DagsterRun) -> set[_Cell]:
         """Return the windows that a run covers; one without a job of ours is known by its assets."""
@@ -271,20 +305,19 @@ def _failed_runs(instance: dg.DagsterInstance, oldest: datetime) -> Iterator[dg.
         cursor = records[-1].dagster_run.run_id
 
 
-def _read_done(
-    instance: dg.DagsterInstance,
+def _done_tasks(
     slots: Iterable[Slot],
     asset_keys: AssetKeys,
-    ledger: Ledger | None,
-    oldest: datetime,
+    materialized: Mapping[dg.AssetKey, Collection[str]],
+    completed: Iterable[tuple[str, str, str]],
 ) -> Mapping[str, Collection[str]]:
     """Return for every task the partition keys (`database|window`) that it completed."""
-    done: dict[str, set[str]] = {}
-    for slot in slots:
-        for task in slot.tasks:
-            materialized = [instance.get_materialized_partitions(key) for key in asset_keys[task]]
-            done[task] = {key for key in materialized[0] if all(key in others for others in materialized[1:])}
-    for database, task, window in ledger.completed(oldest.date()) if ledger else ():
+    done = {
+        task: set[str].intersection(*(set(materialized[key]) for key in asset_keys[task]))
+        for slot in slots
+        for task in slot.tasks
+    }
+    for database, task, window in completed:
         if task in done:
             done[task].add(f"{database}|{window}")
     return done

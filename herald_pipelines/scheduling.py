@@ -38,6 +38,7 @@ from herald_pipelines.values import utc_now
 DATABASE, WINDOW = "database", "window"
 """Dimensions of the partitions; Dagster sorts them by name, so a key is `database|window`."""
 SENSOR_INTERVAL_SECONDS = 30
+EVENTS_PER_TICK = 100
 MINUTES_A_DAY = 24 * 60
 _FINENESS = (Cadence.MINUTES, Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY)
 
@@ -140,7 +141,7 @@ def build_catch_up_sensor(
     *,
     clock: Callable[[], datetime] = utc_now,
 ) -> dg.SensorDefinition:
-    """Return the sensor that requests the windows that were missed.
+    """Return the sensor that requests the windows that were missed, and shows those that only the ledger knows.
 
     Its tick fails when the ledger cannot be read: what is not known to be missed is not requested.
     """
@@ -152,12 +153,12 @@ def build_catch_up_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Compares the calendar with what was done, and requests the windows that were missed.",
     )
-    def request_missed_windows(context: dg.SensorEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+    def request_missed_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         for run_id in reap_dead_runs(context.instance, socket.gethostname()):
             context.log.warning("run %s was open, but its process is gone: reported as failed", run_id)
         now = clock()
         histories = read_histories(context.instance, calendar, settings, asset_keys, open_ledger(), now)
-        plan = plan_catch_up(histories, now, settings.catch_up)
+        plan = plan_catch_up(histories.slots, now, settings.catch_up)
         requests = [
             _run_request(
                 calendar.slot(each.slot),
@@ -170,7 +171,14 @@ def build_catch_up_sensor(
             )
             for each in plan.requests
         ]
-        return requests or dg.SkipReason(_explain(plan))
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else _explain(plan),
+            asset_events=[
+                dg.AssetMaterialization(key, partition=partition, metadata={"told_by": "the ledger"})
+                for key, partition in histories.untold[:EVENTS_PER_TICK]
+            ],
+        )
 
     return request_missed_windows
 

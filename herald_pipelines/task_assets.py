@@ -1,8 +1,8 @@
 """The Dagster side of a task: one multi-asset whose step handles every (database, window) of its run by itself.
 
-Dagster marks every partition of a range run with what a step returns, so this step returns nothing: it logs a
-materialization for each (window, database) that it completed, and only then fails for those that it did not. That is
-why the outputs are skippable. A dry run logs none.
+Dagster marks every partition of a range run with what a step yields. So the step yields its assets only where it
+completed them all; otherwise it logs a materialization for each (database, window) that it completed, and then fails
+for those that it did not. A dry run materializes nothing, which is why the assets are skippable.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,7 +26,8 @@ class TaskConfig(dg.Config):
     """What an operator may say in the launchpad."""
 
     dry_run: bool = False
-    """Plan only: nothing is changed or recorded, and the window stays as it was."""
+    """Plan only: nothing is changed or recorded, and the window stays as it was. Tasks that are made from this one's
+    assets are skipped in such a run."""
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -99,23 +100,31 @@ def build_task_asset(
         op_tags={"dagster/priority": str(-order)},
         required_resource_keys={"herald"},
     )
-    def task_asset(context: dg.AssetExecutionContext, config: TaskConfig) -> Iterator[dg.AssetCheckResult]:
+    def task_asset(
+        context: dg.AssetExecutionContext, config: TaskConfig
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         environment: Environment = context.resources.herald
         results: dict[str, TaskResult] = {}
         errors: dict[str, Exception] = {}
+        completed: list[dg.AssetMaterialization] = []
         for database, windows in group_windows(context.partition_keys).items():
             try:
-                results[database] = _execute(task, slot, database, windows, context, config, environment)
+                late = is_late(slot, windows, utc_now(), environment.settings)
+                result = _execute(task, database, windows, context, config, environment, late=late)
+                results[database] = result
+                if not result.problems and not config.dry_run:
+                    completed += _materializations(task, database, windows, result, late=late)
             except Exception as error:
                 context.log.error(  # noqa: TRY400 - a traceback only for what is a defect of ours
                     "%s on %s: %s", task.name, database, error, exc_info=not isinstance(error, HeraldError)
                 )
                 errors[database] = error
-        if results and not config.dry_run:
-            yield from _check_results(task, results, context, environment)
         problems = [
             f"{database}: {problem}" for database, result in results.items() for problem in result.problems
         ]
+        yield from _record(completed, context, everything=not errors and not problems)
+        if results and not config.dry_run:
+            yield from _check_results(task, results, context, environment)
         if errors or problems:
             refused = not problems and all(isinstance(error, GuardRefusal) for error in errors.values())
             raise dg.Failure(
@@ -129,46 +138,76 @@ def build_task_asset(
 
 def _execute(
     task: Task,
-    slot: Slot,
     database: str,
     windows: tuple[str, ...],
     context: dg.AssetExecutionContext,
     config: TaskConfig,
     environment: Environment,
+    *,
+    late: bool,
 ) -> TaskResult:
     def say(text: str) -> None:
         context.log.info(text)
         if environment.say is not None:
             environment.say(text)
 
-    now, newest = utc_now(), windows[-1]
-    late = is_late(slot, windows, now, environment.settings)
     result = execute_task(
         task,
         database,
         covered=windows,
         late=late,
         dry_run=config.dry_run,
-        now=now,
+        now=utc_now(),
         run_id=context.run.run_id,
         settings=environment.settings,
         targets=environment.targets,
         say=say,
     )
-    if not config.dry_run and not result.problems:
-        for window in windows:
-            for asset in task.assets:
-                # What was measured is of now: an older window gets no numbers, which would be invented history.
-                told = result.metadata.get(asset.name, {}) if window == newest else {"covered_by": newest}
-                context.log_event(
-                    dg.AssetMaterialization(
-                        asset_key(asset.name),
-                        partition=f"{database}|{window}",
-                        metadata=to_dagster_metadata({**told, "late": late}),
-                    )
-                )
     environment.on_result(database, result)
     return result
+
+
+def _materializations(
+    task: Task, database: str, windows: tuple[str, ...], result: TaskResult, *, late: bool
+) -> list[dg.AssetMaterialization]:
+    """Return what is now complete: each asset at each window."""
+    return [
+        dg.AssetMaterialization(
+            asset_key(asset.name),
+            partition=f"{database}|{window}",
+            # What was measured is of now: an older window gets no numbers, which would be invented history.
+            metadata=to_dagster_metadata(
+                {
+                    **(
+                        result.metadata.get(asset.name, {})
+                        if window == windows[-1]
+                        else {"covered_by": windows[-1]}
+                    ),
+                    "late": late,
+                }
+            ),
+        )
+        for window in windows
+        for asset in task.assets
+    ]
+
+
+def _record(
+    completed: Sequence[dg.AssetMaterialization], context: dg.AssetExecutionContext, *, everything: bool
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Tell Dagster what is complete: as the step's own results where that is all of its run.
+
+    Only a step that yields its assets lets those go on that are made from them.
+    """
+    for each in completed:
+        if everything and each.asset_key in context.selected_asset_keys:
+            context.add_asset_metadata(each.metadata, each.asset_key, each.partition)
+        else:
+            context.log_event(each)
+    if everything:
+        for key in dict.fromkeys(each.asset_key for each in completed):
+            if key in context.selected_asset_keys:
+                yield dg.MaterializeResult(asset_key=key)
 
 
 def _check_results(

@@ -13,6 +13,9 @@ from dagster._core.execution.backfill import PartitionBackfill
 from herald_pipelines.calendar import Calendar, load_calendar
 from herald_pipelines.catchup import State
 from herald_pipelines.history import HOST_TAG, PID_TAG, process_start, reap_dead_runs, window_states
+from herald_pipelines.ledger import Ledger
+from herald_pipelines.migrations import migrate
+from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.scheduling import (
     build_catch_up_sensor,
     build_schedule,
@@ -22,7 +25,8 @@ from herald_pipelines.scheduling import (
 )
 from herald_pipelines.settings import CatchUpSettings, DatabaseSettings, OpsSettings, Settings, TaskSettings
 from herald_pipelines.slots import Cadence, CatchUpPolicy, Slot, windows_opened
-from herald_pipelines.values import utc_now
+from herald_pipelines.values import DatabaseIdentity, Outcome, utc_now
+from servers import TestServer
 
 # Dagster warns of the tags that it makes itself of a multi-partition key.
 pytestmark = pytest.mark.filterwarnings(
@@ -150,6 +154,7 @@ def toy_definitions(
     body: Callable[[str, dg.AssetExecutionContext], None],
     calendar: Calendar = CALENDAR,
     clock: Callable[[], datetime] = lambda: NOW,
+    ledger: Ledger | None = None,
 ) -> dg.Definitions:
     """The calendar over assets whose body is a function; each logs its own materializations."""
 
@@ -185,7 +190,7 @@ def toy_definitions(
         ],
         sensors=[
             build_catch_up_sensor(
-                list(jobs.values()), calendar, settings, ASSET_KEYS, lambda: None, clock=clock
+                list(jobs.values()), calendar, settings, ASSET_KEYS, lambda: ledger, clock=clock
             )
         ],
     )
@@ -381,6 +386,33 @@ class TestCatchUp:
         )
         states = window_states(instance, Calendar((MAINTENANCE,)), settings, ASSET_KEYS, None, utc_now())
         assert all(state.attempts == 0 for state in states)
+
+    def test_dagster_is_told_of_windows_that_only_the_ledger_knows(
+        self, instance: dg.DagsterInstance, pg18: TestServer
+    ) -> None:
+        ops = Postgres(pg18.create_database(), "ops")
+        migrate(ops)
+        ledger, calendar = Ledger(ops, "killed"), Calendar((MAINTENANCE,))
+        alpha = DatabaseIdentity("alpha", "alpha", "1", 1, 180000)
+        for task in MAINTENANCE.tasks:
+            evidence = {"covered": ["2026-11-23", "2026-11-24"]}
+            ledger.record(alpha, task, "2026-11-24", Outcome.DONE, evidence=evidence)
+        settings = settings_since(date(2026, 11, 23), "alpha")
+        definitions = toy_definitions(settings, nothing, calendar, ledger=ledger)
+        sensor = definitions.get_repository_def().get_sensor_def("request_missed_windows")
+        context = dg.build_sensor_context(instance=instance, definitions=definitions)
+        job = definitions.resolve_job_def("maintenance")
+        tags = {"dagster/partition": "alpha|2026-11-24"}
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        told = sensor.evaluate_tick(context).asset_events
+        both = [("analysis", "alpha|2026-11-23"), ("cleanup", "alpha|2026-11-23")]
+        assert [(each.asset_key.path[-1], each.partition) for each in told] == both
+        instance.report_run_failed(run)
+        for each in told:
+            instance.report_runless_asset_event(each)
+        assert [each.partition for each in sensor.evaluate_tick(context).asset_events] == [
+            "alpha|2026-11-24"
+        ] * 2
 
     def test_a_wiped_window_gets_a_run_key_of_its_own(self, instance: dg.DagsterInstance) -> None:
         settings = settings_since(date(2026, 11, 24), "alpha")

@@ -16,7 +16,7 @@ from herald_pipelines.errors import DatabaseUnavailable, GuardRefusal, HeraldErr
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.targets import Targets
-from herald_pipelines.scheduling import partitions_of
+from herald_pipelines.scheduling import mapping_between, partitions_of
 from herald_pipelines.settings import CatchUpSettings, Settings
 from herald_pipelines.slots import Cadence, Slot, opens_at
 from herald_pipelines.task_assets import asset_key, build_task_asset, is_late
@@ -279,12 +279,26 @@ def test_an_unreachable_database_is_an_error_of_that_database(house: House):
     assert house.rows() == []
 
 
-def materialize(house: House, task: Task, first: str, last: str, *, config: dict[str, Any] | None = None):
+def materialize(
+    house: House,
+    task: Task,
+    first: str,
+    last: str,
+    *,
+    config: dict[str, Any] | None = None,
+    then: Task | None = None,
+):
+    """Run a task, and one that is made from its assets in the same slot, over a range of windows."""
     partitions = partitions_of(SLOT, house.settings.names())
-    asset = build_task_asset(task, slot=SLOT, order=0, partitions_def=partitions, upstream={})
+    assets = [build_task_asset(task, slot=SLOT, order=0, partitions_def=partitions, upstream={})]
+    if then:
+        dep = dg.AssetDep(asset_key("gloss"), partition_mapping=mapping_between(SLOT, SLOT))
+        assets.append(
+            build_task_asset(then, slot=SLOT, order=1, partitions_def=partitions, upstream={"gloss": dep})
+        )
     environment = Environment(house.settings, house.environ)
     job = dg.Definitions(
-        assets=[asset],
+        assets=assets,
         jobs=[dg.define_asset_job("toys", selection="*")],
         resources={"herald": dg.ResourceDefinition.hardcoded_resource(environment)},
         executor=dg.in_process_executor,
@@ -296,7 +310,7 @@ def materialize(house: House, task: Task, first: str, last: str, *, config: dict
             run_config={"ops": {"polish": {"config": config or {}}}},
             raise_on_error=False,
         )
-        names = ("shine", "gloss")
+        names = ("shine", "gloss", *(("mirror",) if then else ()))
         return result, {name: sorted(instance.get_materialized_partitions(asset_key(name))) for name in names}
 
 
@@ -345,6 +359,37 @@ def test_only_what_a_guard_refused_counts_as_refused(house: House, error: Except
     result, found = materialize(house, Polish(error=error).task(), "one|2026-11-22", "one|2026-11-22")
     assert refused(result) is is_refusal
     assert found == {"shine": [], "gloss": []}
+
+
+def mirror(polish: Polish) -> Task:
+    """A task that is made from what polish makes."""
+    return Task(
+        name="mirror",
+        description="Mirrors.",
+        group="toys",
+        assets=(AssetInfo("mirror", "What it shows.", ("gloss",)),),
+        checks=(),
+        body=lambda context: polish.contexts.append(context) or TaskResult({}, (), {}, {}),
+    )
+
+
+def test_a_task_goes_on_with_what_another_of_its_slot_made(house: House):
+    polish, after = Polish(passed=True), Polish()
+    result, found = materialize(house, polish.task(), "two|2026-11-22", "two|2026-11-23", then=mirror(after))
+    assert result.success
+    both = ["two|2026-11-22", "two|2026-11-23"]
+    assert found == {"shine": both, "gloss": both, "mirror": both}
+    assert [context.covered for context in after.contexts] == [("2026-11-22", "2026-11-23")]
+    assert len([event for event in result.all_events if event.is_step_materialization]) == 6
+
+
+@pytest.mark.parametrize("polish", [Polish(error=HeraldError("no")), Polish(problems=("a: no",))])
+def test_a_task_waits_for_what_another_of_its_slot_could_not_make(house: House, polish: Polish):
+    after = Polish()
+    result, found = materialize(house, polish.task(), "two|2026-11-22", "two|2026-11-22", then=mirror(after))
+    assert not result.success
+    assert found == {"shine": [], "gloss": [], "mirror": []}
+    assert after.contexts == []
 
 
 def test_older_windows_of_a_late_run_get_no_numbers(house: House):
