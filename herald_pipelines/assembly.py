@@ -9,6 +9,11 @@ from herald_pipelines.environment import Environment
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
 from herald_pipelines.task_assets import asset_key, build_task_asset
+from herald_pipelines.window_history import AssetKeys
+
+ASSET_KEYS: AssetKeys = {
+    task.name: tuple(asset_key(asset.name) for asset in task.assets) for task in TASKS.values()
+}
 
 
 def build_definitions(environment: Environment) -> dg.Definitions:
@@ -47,9 +52,8 @@ def _build(environment: Environment) -> dg.Definitions:
         for slot in calendar.slots
         for order, name in enumerate(slot.tasks)
     ]
-    keys = {task.name: [asset_key(asset.name) for asset in task.assets] for task in TASKS.values()}
     jobs = {
-        slot.name: scheduling.build_slot_job(slot, [key for name in slot.tasks for key in keys[name]])
+        slot.name: scheduling.build_slot_job(slot, [key for name in slot.tasks for key in ASSET_KEYS[name]])
         for slot in calendar.slots
     }
 
@@ -60,12 +64,12 @@ def _build(environment: Environment) -> dg.Definitions:
         assets=assets,
         jobs=list(jobs.values()),
         schedules=[
-            scheduling.build_schedule(slot, jobs[slot.name], environment.settings, keys)
+            scheduling.build_schedule(slot, jobs[slot.name], environment.settings, ASSET_KEYS)
             for slot in calendar.slots
         ],
         sensors=[
             scheduling.build_catch_up_sensor(
-                list(jobs.values()), calendar, environment.settings, keys, open_ledger
+                list(jobs.values()), calendar, environment.settings, ASSET_KEYS, open_ledger
             )
         ],
         resources={"herald": dg.ResourceDefinition.hardcoded_resource(environment)},

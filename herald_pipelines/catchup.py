@@ -3,7 +3,7 @@
     expected windows - complete - in flight - opened within the grace - given up - backing off = to request
 
 A schedule may start a window within half the grace after its opening and catch-up begins after the whole of
-it, so no window is requested by both. Not here: reading the histories (history), making runs of requests
+it, so no window is requested by both. Not here: reading the histories (window_history), making runs of requests
 (scheduling).
 """
 

@@ -13,16 +13,14 @@ import dagster as dg
 import sqlalchemy.exc
 from dagster_postgres.utils import DagsterPostgresException
 
-from herald_pipelines.assembly import build_definitions
+from herald_pipelines.assembly import ASSET_KEYS, build_definitions
 from herald_pipelines.bootstrap import writing_home
 from herald_pipelines.environment import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE, Environment
 from herald_pipelines.errors import DatabaseUnavailable, HeraldError, UsageError
-from herald_pipelines.history import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
-from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.runs import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
 from herald_pipelines.slots import Slot
-from herald_pipelines.task_assets import asset_key
 from herald_pipelines.tasks import TaskResult
 
 Say = Callable[[str], None]
@@ -115,7 +113,7 @@ def launch(
     outcome = job.execute_in_process(
         instance=instance,
         partition_key=f"{database}|{window}",
-        asset_selection=[asset_key(asset.name) for asset in TASKS[task].assets],
+        asset_selection=list(ASSET_KEYS[task]),
         tags={
             DATABASE_TAG: database,
             SLOT_TAG: slot.name,

@@ -14,22 +14,24 @@ from typing import Any
 import dagster as dg
 
 from herald_pipelines import console, supervisor
+from herald_pipelines.assembly import ASSET_KEYS
 from herald_pipelines.bootstrap import prepare, running
 from herald_pipelines.calendar import load_calendar
 from herald_pipelines.database.indexes.analysis import analyze_indexes, describe_indexes
 from herald_pipelines.environment import DAGSTER_DATABASE, Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError, UsageError, unknown_value
-from herald_pipelines.history import reap_dead_runs, window_states
 from herald_pipelines.launch import Launched, dagster_instance, launch
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import prepare_dagster_home, write_dotenv
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.runs import reap_dead_runs
 from herald_pipelines.settings import OPS, SAMPLE, check_config, find_calendar
 from herald_pipelines.slots import Slot, last_opening, opens_at, window_key
-from herald_pipelines.task_assets import asset_key, is_late
+from herald_pipelines.task_assets import is_late
 from herald_pipelines.tasks import execute_task
 from herald_pipelines.values import Capability, utc_now
+from herald_pipelines.window_history import window_states
 
 Environ = Mapping[str, str]
 Document = dict[str, Any]
@@ -120,11 +122,10 @@ def windows(environ: Environ, cwd: Path, *, missed: bool, database: str | None) 
     if database is not None:
         environment.settings.database(database)
     now, say = utc_now(), _say()
-    keys = {task.name: [asset_key(asset.name) for asset in task.assets] for task in TASKS.values()}
     with running(environment, say), dagster_instance(environment) as instance:
         reap_dead_runs(instance, socket.gethostname())
         ledger = Ledger(environment.targets.ops("windows", read_only=True))
-        states = window_states(instance, environment.calendar, environment.settings, keys, ledger, now)
+        states = window_states(instance, environment.calendar, environment.settings, ASSET_KEYS, ledger, now)
     return {
         "missed": missed,
         "now": now.isoformat(),

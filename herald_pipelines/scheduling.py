@@ -18,22 +18,20 @@ from dagster._core.storage.tags import (
 
 from herald_pipelines.calendar import Calendar
 from herald_pipelines.catchup import CatchUpPlan, CatchUpRequest, plan_catch_up
-from herald_pipelines.history import (
+from herald_pipelines.ledger import Ledger
+from herald_pipelines.runs import (
     ATTEMPT_TAG,
     DATABASE_TAG,
     LANE_TAG,
     LATE_TAG,
     SLOT_TAG,
     WINDOW_TAG,
-    AssetKeys,
-    enabled_tasks,
-    read_histories,
     reap_dead_runs,
 )
-from herald_pipelines.ledger import Ledger
 from herald_pipelines.settings import Settings
 from herald_pipelines.slots import Cadence, Slot, window_key
 from herald_pipelines.values import utc_now
+from herald_pipelines.window_history import AssetKeys, enabled_tasks, read_histories
 
 DATABASE, WINDOW = "database", "window"
 """Dimensions of the partitions; Dagster sorts them by name, so a key is `database|window`."""

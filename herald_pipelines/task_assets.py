@@ -16,10 +16,8 @@ from herald_pipelines.errors import GuardRefusal, HeraldError
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.settings import Settings
 from herald_pipelines.slots import Slot, opens_at
-from herald_pipelines.tasks import Markdown, Metadata, Task, TaskResult, execute_task
+from herald_pipelines.tasks import ASSET_PREFIX, Markdown, Metadata, Task, TaskResult, execute_task
 from herald_pipelines.values import utc_now
-
-KEY_PREFIX = "herald"
 
 
 class TaskConfig(dg.Config):
@@ -32,7 +30,7 @@ class TaskConfig(dg.Config):
 
 def asset_key(name: str) -> dg.AssetKey:
     """Return the key of an asset: herald/<name>."""
-    return dg.AssetKey([KEY_PREFIX, name])
+    return dg.AssetKey([ASSET_PREFIX, name])
 
 
 def group_windows(partition_keys: Sequence[str]) -> Mapping[str, tuple[str, ...]]:

@@ -21,6 +21,8 @@ from herald_pipelines.values import Capability, DatabaseIdentity, Mode, Outcome
 
 WORKER_STOP_SECONDS = 30.0
 """How long a backend whose client was killed may take to stop: it looks for its client every two seconds."""
+ASSET_PREFIX = "herald"
+"""First part of every asset's key."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,17 @@ Metadata = Mapping[str, int | float | str | bool | Markdown]
 
 @dataclass(frozen=True)
 class AssetInfo:
-    """An asset that a task materializes; its key is herald/<name>."""
+    """An asset that a task materializes."""
 
     name: str
     description: str
     deps: tuple[str, ...] = ()
     """Names of the assets it is made from; those of other slots are mapped by time."""
+
+    @property
+    def key(self) -> str:
+        """Its key as the UI writes it."""
+        return f"{ASSET_PREFIX}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -212,12 +219,13 @@ def _in_window(task: Task, context: TaskContext, ledger: Ledger, observe: Postgr
         result = task.body(context)
         action.result.update(result.summary)
         for verdict in result.checks:
-            info = next(each for each in task.checks if each.name == verdict.check)
+            check = next(each for each in task.checks if each.name == verdict.check)
+            asset = next(each for each in task.assets if each.name == check.asset)
             ledger.check(
                 context.identity,
                 context.window,
                 task.name,
-                f"herald/{info.asset}",
+                asset.key,
                 verdict.check,
                 passed=verdict.passed,
                 severity="ERROR" if verdict.is_error else "WARN",

@@ -20,12 +20,12 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from herald_pipelines.catchup import State, WindowState
-from herald_pipelines.history import window_states
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.commands import ChildProcess, start
 from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.window_history import window_states
 from servers import TestServer
 
 HERE = Path(__file__).parent

@@ -12,10 +12,10 @@ from dagster._core.execution.backfill import PartitionBackfill
 
 from herald_pipelines.calendar import Calendar, load_calendar
 from herald_pipelines.catchup import State
-from herald_pipelines.history import HOST_TAG, PID_TAG, process_start, reap_dead_runs, window_states
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.runs import HOST_TAG, PID_TAG, process_start, reap_dead_runs
 from herald_pipelines.scheduling import (
     build_catch_up_sensor,
     build_schedule,
@@ -26,6 +26,7 @@ from herald_pipelines.scheduling import (
 from herald_pipelines.settings import CatchUpSettings, DatabaseSettings, OpsSettings, Settings, TaskSettings
 from herald_pipelines.slots import Cadence, CatchUpPolicy, Slot, windows_opened
 from herald_pipelines.values import DatabaseIdentity, Outcome, utc_now
+from herald_pipelines.window_history import window_states
 from servers import TestServer
 
 # Dagster warns of the tags that it makes itself of a multi-partition key.

@@ -5,13 +5,12 @@ ledger row that says done. Reading costs one query per asset and a handful for a
 there are. A read that fails raises: it is not an empty answer. Not here: what to do about it (catchup).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
-import psutil
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -22,33 +21,12 @@ from dagster._core.storage.tags import (
 from herald_pipelines.calendar import Calendar
 from herald_pipelines.catchup import Failures, SlotHistory, WindowState, judge_windows
 from herald_pipelines.ledger import Ledger
+from herald_pipelines.runs import LATE_TAG, UNFINISHED, in_utc
 from herald_pipelines.settings import Settings
 from herald_pipelines.slots import Slot, windows_opened
 
-DATABASE_TAG = "herald/database"
-SLOT_TAG = "herald/slot"
-WINDOW_TAG = "herald/window"
-ATTEMPT_TAG = "herald/attempt"
-LATE_TAG = "herald/late"
-"""On runs that make up for missed windows."""
-LANE_TAG = "herald/lane"
-"""Slot and database: dagster.yaml lets one run of a lane go at a time."""
-PID_TAG, HOST_TAG = "herald/pid", "herald/host"
-"""On runs that are executed by the process that created them: nobody else notices when it dies."""
-
-UNFINISHED = (
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.MANAGED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 RUNS_PER_READ = 500
-CLOCK_SLACK_SECONDS = 60.0
-"""By so much the clocks of the database and of the system's processes may differ."""
-
 AssetKeys = Mapping[str, Sequence[dg.AssetKey]]
 """By task: the assets that it materializes."""
 
@@ -174,37 +152,6 @@ def enabled_tasks(settings: Settings, slot: Slot, database: str) -> tuple[str, .
     return tuple(task for task in slot.tasks if settings.is_enabled(database, task))
 
 
-def process_start(pid: int) -> float | None:
-    """Return when a process of this host began, in seconds since 1970; None when it is gone."""
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return None
-
-
-def reap_dead_runs(
-    instance: dg.DagsterInstance, host: str, started_at: Callable[[int], float | None] = process_start
-) -> list[str]:
-    """Report as failed every unfinished run whose own process on this host is gone; return their ids.
-
-    A process that began after the run has only got the number of the one that is gone. A run that the UI
-    re-executes has the tags of the one before, and is executed elsewhere: it is left alone.
-    """
-    dead: list[str] = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED), tags={HOST_TAG: host})):
-        run = record.dagster_run
-        pid = run.tags.get(PID_TAG, "")
-        if not pid.isdecimal() or run.parent_run_id is not None:
-            continue
-        start, created = started_at(int(pid)), _utc(record.create_timestamp).timestamp()
-        if start is None or start > created + CLOCK_SLACK_SECONDS:
-            instance.report_run_failed(
-                run, f"the process that executed this run (pid {pid} on {host}) is gone"
-            )
-            dead.append(run.run_id)
-    return dead
-
-
 class _CellFinder:
     """Finds the windows that a run or a backfill covers, by its partition tags."""
 
@@ -289,7 +236,9 @@ def _read_failures(
         if _is_dry(record.dagster_run.run_config):
             continue
         ended = (
-            datetime.fromtimestamp(record.end_time, UTC) if record.end_time else _utc(record.update_timestamp)
+            datetime.fromtimestamp(record.end_time, UTC)
+            if record.end_time
+            else in_utc(record.update_timestamp)
         )
         for cell in cells.of_run(record.dagster_run):
             known = found.get(cell)
@@ -340,7 +289,3 @@ def _since(settings: Settings, database: str, first_seen: Mapping[str, datetime]
 def _is_dry(run_config: Mapping[str, Any]) -> bool:
     ops: Mapping[str, Mapping[str, Mapping[str, Any]]] = run_config.get("ops") or {}
     return any(op.get("config", {}).get("dry_run") for op in ops.values())
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
