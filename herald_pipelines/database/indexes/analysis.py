@@ -128,14 +128,7 @@ def analyze_indexes(
         )
         if estimate is not None:
             bloat[index.oid] = estimate
-    limits = RebuildLimits(
-        bloat_threshold=settings.bloat_threshold,
-        min_size_bytes=settings.min_size_bytes,
-        budget_seconds=budget_seconds,
-        free_disk_factor=settings.free_disk_factor,
-        free_disk_bytes=free_disk_bytes,
-        assumed_free_disk_bytes=settings.assumed_free_disk_bytes,
-    )
+    limits = RebuildLimits(settings, budget_seconds=budget_seconds, free_disk_bytes=free_disk_bytes)
     return IndexAnalysis(
         facts=facts,
         bloat=bloat,

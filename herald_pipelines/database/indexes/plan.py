@@ -8,42 +8,34 @@ from typing import Any
 from herald_pipelines.database.indexes.bloat import BloatEstimate
 from herald_pipelines.database.indexes.ddl import reindex_statement
 from herald_pipelines.database.indexes.facts import IndexFacts
+from herald_pipelines.database.indexes.verdicts import is_bloated
+from herald_pipelines.settings.models import IndexSettings
 from herald_pipelines.values import format_bytes, format_seconds
 
-MIB, GIB = 1024**2, 1024**3
 # REINDEX CONCURRENTLY reads the table twice: to build, and to add what was written meanwhile.
 TABLE_READS = 2
 # Slow disks read and sort this much; an estimate that is too long only defers, one too short overruns the
 # budget.
-READ_BYTES_PER_SECOND = 32 * MIB
-# Where the free disk of a server cannot be measured, no more than this is taken for granted.
-ASSUMED_FREE_DISK_BYTES = 10 * GIB
+READ_BYTES_PER_SECOND = 32 * 1024**2
 
 
 @dataclass(frozen=True)
 class RebuildLimits:
     """What a rebuild must be worth, and what it may take."""
 
-    bloat_threshold: float
-    """Share of an index that must be waste."""
-    min_size_bytes: int
+    settings: IndexSettings
+    """Thresholds, and how much disk a rebuild needs."""
     budget_seconds: float
     """For all rebuilds of a window together; what does not fit is deferred to the next."""
-    free_disk_factor: float
-    """Free disk that a rebuild needs, in sizes of the index: its second copy, and as much again for the WAL
-    of it.
-    """
     free_disk_bytes: int | None
-    """On the server's data volume; null when it cannot be known, see `rebuild.read_free_disk`."""
-    assumed_free_disk_bytes: int = ASSUMED_FREE_DISK_BYTES
-    """Counts as free where it cannot be known."""
+    """On the server's data volume; null when it cannot be known, see `disk.read_free_disk`."""
     read_bytes_per_second: float = READ_BYTES_PER_SECOND
     """Assumed speed of reading and sorting, for the estimated seconds."""
 
     @property
     def usable_disk_bytes(self) -> int:
         """Free disk space as measured, else as assumed."""
-        return self.assumed_free_disk_bytes if self.free_disk_bytes is None else self.free_disk_bytes
+        return self.settings.assumed_free_disk_bytes if self.free_disk_bytes is None else self.free_disk_bytes
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,17 @@ class RebuildStep:
     def name(self) -> str:
         """The qualified name of the index."""
         return f"{self.schema}.{self.index}"
+
+    def evidence(self) -> dict[str, Any]:
+        """Return what the ledger keeps of why the index is rebuilt."""
+        return {
+            "size_bytes": self.size_bytes,
+            "promised_bytes": self.promised_bytes,
+            "bloat_ratio": self.ratio,
+            "bloat_method": self.method,
+            "estimated_seconds": self.estimated_seconds,
+            "statement": self.statement,
+        }
 
 
 @dataclass(frozen=True)
@@ -141,36 +144,26 @@ def plan_rebuilds(
         limits: thresholds, budget and disk space.
         building: oids of indexes that CREATE INDEX or REINDEX is working on.
     """
-    wanted: list[RebuildStep] = []
+    wanted: list[tuple[RebuildStep, IndexFacts, BloatEstimate]] = []
     skipped: list[SkippedIndex] = []
     for index in facts:
         estimate = bloat.get(index.oid)
-        if index.is_partitioned or not _needs_attention(index, estimate, limits):
+        if index.is_partitioned or (index.is_valid and not is_bloated(index, estimate, limits.settings)):
             continue
         reason = _refusal(index, estimate, limits, building)
-        if reason is None and estimate is not None:
-            wanted.append(_step(index, estimate, limits))
-        elif reason is not None:
+        if reason is not None:
             skipped.append(_skip(index, estimate, reason))
+        elif estimate is not None:
+            wanted.append((_step(index, estimate, limits), index, estimate))
     steps: list[RebuildStep] = []
     left_seconds = limits.budget_seconds
-    for step in sorted(wanted, key=lambda each: (-each.order_score, each.oid)):
+    for step, index, estimate in sorted(wanted, key=lambda each: (-each[0].order_score, each[0].oid)):
         if step.estimated_seconds > left_seconds:
-            skipped.append(_defer(step, left_seconds, limits))
+            skipped.append(_skip(index, estimate, _deferral(step, left_seconds, limits)))
             continue
         left_seconds -= step.estimated_seconds
         steps.append(step)
     return RebuildPlan(tuple(steps), tuple(sorted(skipped, key=lambda each: each.oid)))
-
-
-def _needs_attention(index: IndexFacts, estimate: BloatEstimate | None, limits: RebuildLimits) -> bool:
-    if not index.is_valid:
-        return True
-    return (
-        estimate is not None
-        and index.size_bytes >= limits.min_size_bytes
-        and estimate.ratio > limits.bloat_threshold
-    )
 
 
 def _refusal(
@@ -180,13 +173,15 @@ def _refusal(
     if index.oid in building:
         return "it is being built"
     if not index.is_valid:
-        return "it is not valid: a leftover of our own is dropped, any other is for a person to mend"
+        return (
+            "it is not valid: what a rebuild of ours left is dropped, anything else is for a person to mend"
+        )
     if index.is_exclusion:
         return "it enforces an exclusion constraint, which PostgreSQL cannot rebuild concurrently"
     if (
         estimate is not None
         and not estimate.confirmed
-        and estimate.ratio - estimate.error_bound <= limits.bloat_threshold
+        and estimate.ratio - estimate.error_bound <= limits.settings.bloat_threshold
     ):
         error = f"within {estimate.error_bound:.0%} by {estimate.method}"
         return f"its bloat is an estimate {error}, not confirmed"
@@ -238,28 +233,13 @@ def _skip(index: IndexFacts, estimate: BloatEstimate | None, reason: str) -> Ski
     )
 
 
-def _defer(step: RebuildStep, left_seconds: float, limits: RebuildLimits) -> SkippedIndex:
+def _deferral(step: RebuildStep, left_seconds: float, limits: RebuildLimits) -> str:
     seconds = format_seconds(step.estimated_seconds)
     if step.estimated_seconds > limits.budget_seconds:
-        reason = (
-            f"it takes about {seconds}, more than the whole budget of {format_seconds(limits.budget_seconds)}"
-        )
-    else:
-        reason = (
-            f"deferred: it takes about {seconds} and {format_seconds(left_seconds)} of the budget are left"
-        )
-    return SkippedIndex(
-        oid=step.oid,
-        schema=step.schema,
-        table=step.table,
-        index=step.index,
-        size_bytes=step.size_bytes,
-        promised_bytes=step.promised_bytes,
-        ratio=step.ratio,
-        method=step.method,
-        reason=reason,
-    )
+        budget = format_seconds(limits.budget_seconds)
+        return f"it takes about {seconds}, more than the whole budget of {budget}"
+    return f"deferred: it takes about {seconds} and {format_seconds(left_seconds)} of the budget are left"
 
 
 def _disk_need(index: IndexFacts, limits: RebuildLimits) -> int:
-    return round(index.size_bytes * limits.free_disk_factor)
+    return round(index.size_bytes * limits.settings.free_disk_factor)

@@ -24,7 +24,7 @@ from herald_pipelines.database.indexes.leftovers import (
     find_successor,
     invalid_oids,
 )
-from herald_pipelines.database.indexes.plan import ASSUMED_FREE_DISK_BYTES, RebuildPlan, RebuildStep
+from herald_pipelines.database.indexes.plan import RebuildPlan, RebuildStep
 from herald_pipelines.database.indexes.report import NotRebuilt, RebuildReport, Rebuilt
 from herald_pipelines.errors import (
     DatabaseUnavailable,
@@ -68,9 +68,9 @@ def carry_out(
     task: str,
     window: str,
     budget_seconds: float,
+    assumed_free_disk_bytes: int,
     say: Callable[[str], None],
     patience: Patience = Patience(),
-    assumed_free_disk_bytes: int = ASSUMED_FREE_DISK_BYTES,
     clock: Callable[[], float] = time.monotonic,
 ) -> RebuildReport:
     """Rebuild the indexes of a plan, in its order, as far as the budget and the database allow.
@@ -87,9 +87,9 @@ def carry_out(
         task: task of the calendar.
         window: window key.
         budget_seconds: for everything together; also bounds each statement.
+        assumed_free_disk_bytes: counts as free where it cannot be measured.
         say: told what happens.
         patience: how long to wait for whom.
-        assumed_free_disk_bytes: counts as free where it cannot be measured.
         clock: seconds that only grow.
 
     Raises:

@@ -1,6 +1,13 @@
 """What the tests of rebuilds share: a bloated table, a plan for some of its indexes, and carrying it out."""
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import psycopg2
+import pytest
 
 from herald_pipelines.database.indexes.plan import RebuildPlan, RebuildStep
 from herald_pipelines.database.indexes.rebuild import Patience, carry_out
@@ -8,6 +15,7 @@ from herald_pipelines.database.indexes.report import RebuildReport
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres
 
+WORKER = Path(__file__).parent / "rebuild_worker.py"
 TASK = "index_rebuild"
 WINDOW = "2026-11-22"
 SHORT = Patience(probe=0.5, lock=1.0, holder_age=0.0, poll=0.1)
@@ -33,6 +41,15 @@ def run_sql(url: str, sql: str) -> list[tuple]:
         return rows
     finally:
         connection.close()
+
+
+def hold(url: str, *statements: str) -> psycopg2.extensions.connection:
+    """Return a session with an open transaction; close it to let go."""
+    connection = psycopg2.connect(url)
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    return connection
 
 
 def make_bloat(url: str, *, table: str = "t", index: str = "i", rows: int = 50_000) -> None:
@@ -81,6 +98,7 @@ def rebuild(
         task=TASK,
         window=WINDOW,
         budget_seconds=budget_seconds,
+        assumed_free_disk_bytes=2**40,
         say=[].append,
         patience=patience,
     )
@@ -102,3 +120,37 @@ def log(ops_url: str) -> list[tuple]:
         ops_url,
         "select object_name, outcome, reason, evidence, result from herald.maintenance_log order by id",
     )
+
+
+def start_worker(url: str, ops_url: str) -> subprocess.Popen[bytes]:
+    worker = subprocess.Popen([sys.executable, str(WORKER), url, ops_url, "public.i"], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    return worker
+
+
+def kill(worker: subprocess.Popen[bytes]) -> None:
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert worker.stdout is not None
+    worker.stdout.close()
+
+
+def wait_for_phase(url: str, phase: str) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        rows = run_sql(
+            url, "select phase from pg_stat_progress_create_index where datname = current_database()"
+        )
+        if rows == [(phase,)]:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"never saw {phase!r}")
+
+
+def begin_next_run(url: str, ops_url: str) -> None:
+    """Do what every run does first: wait for the dead run's server process, close its rows."""
+    target = Postgres(url, "platform", task=TASK)
+    with target.session(autocommit=True) as session:
+        assert session.wait_for_lock(TASK, 30)
+        Ledger(Postgres(ops_url, "ops")).close_interrupted(target.identity(), TASK)

@@ -1,14 +1,7 @@
-import random
-import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import psycopg2
 import pytest
-from rebuilding import TASK, indexes, log, make_bloat, rebuild, run_sql, step_for
+from rebuilding import TASK, hold, indexes, log, make_bloat, rebuild, run_sql, step_for
 from sqlalchemy import make_url
 
 from herald_pipelines.database.indexes.history import read_baselines, record_snapshot, usage_windows
@@ -17,27 +10,7 @@ from herald_pipelines.database.indexes.rebuild import Patience, carry_out
 from herald_pipelines.database.indexes.store import read_index_facts
 from herald_pipelines.errors import GuardRefusal
 from herald_pipelines.ledger import Ledger
-from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.postgres import Postgres
-from herald_pipelines.values import Outcome
-
-WORKER = Path(__file__).parent / "rebuild_worker.py"
-
-
-@pytest.fixture
-def ops_url(pg18) -> str:
-    url = pg18.create_database()
-    migrate(Postgres(url, "ops"))
-    return url
-
-
-def hold(url: str, *statements: str) -> psycopg2.extensions.connection:
-    """Return a session with an open transaction; close it to let go."""
-    connection = psycopg2.connect(url)
-    with connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-    return connection
 
 
 def test_a_rebuild_gains_what_its_report_and_ledger_say(database_url: str, ops_url: str):
@@ -147,34 +120,6 @@ def test_an_idle_writer_of_the_table_is_named(database_url: str, ops_url: str):
     holder.close()
 
 
-def test_the_leftover_of_a_failed_rebuild_is_dropped(database_url: str, ops_url: str):
-    make_bloat(database_url)
-    step = step_for(Postgres(database_url, "platform"), "public.i")
-    # Young transactions are not waited for beforehand, so that the rebuild itself runs into this one.
-    holder = hold(database_url, "insert into t values (0, 'x')")
-    report = rebuild(
-        database_url, ops_url, steps=(step,), patience=Patience(probe=1, lock=1, holder_age=60, poll=0.1)
-    )
-    assert len(report.failed) == 1
-    assert "lock timeout" in report.failed[0].reason
-    holder.close()
-    report = rebuild(database_url, ops_url, "public.i")
-    assert len(report.done) == 1
-    found = indexes(database_url)
-    assert set(found) == {"i"}
-    assert found["i"][1]
-
-
-def test_leftovers_of_others_stay(database_url: str, ops_url: str):
-    make_bloat(database_url)
-    run_sql(database_url, "create index other on t (id); create index i_ccnew on t (id)")
-    run_sql(database_url, "update pg_index set indisvalid = false where indexrelid = 'i_ccnew'::regclass")
-    report = rebuild(database_url, ops_url, "public.i", "public.other")
-    assert len(report.done) == 2
-    assert report.leftovers == ()
-    assert indexes(database_url)["i_ccnew"][1] is False
-
-
 def test_an_index_that_was_dropped_renamed_or_rebuilt_meanwhile_is_skipped(database_url: str, ops_url: str):
     target = Postgres(database_url, "platform")
     steps = []
@@ -224,6 +169,7 @@ def test_a_read_only_target_and_a_second_run_are_refused(database_url: str, ops_
         "task": TASK,
         "window": "2026-11-22",
         "budget_seconds": 5,
+        "assumed_free_disk_bytes": 2**40,
         "say": print,
     }
     plan = RebuildPlan((step_for(target, "public.i"),), ())
@@ -261,116 +207,3 @@ def test_usage_goes_on_over_a_rebuild_and_not_over_a_reset(database_url: str, op
     run_sql(database_url, "select pg_stat_reset(); select pg_sleep(0.5)")
     assert window().days == 0
     assert window().reset_noticed
-
-
-def start_worker(url: str, ops_url: str) -> subprocess.Popen[bytes]:
-    worker = subprocess.Popen([sys.executable, str(WORKER), url, ops_url, "public.i"], stdout=subprocess.PIPE)
-    assert worker.stdout is not None
-    worker.stdout.readline()
-    return worker
-
-
-def kill(worker: subprocess.Popen[bytes]) -> None:
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
-    assert worker.stdout is not None
-    worker.stdout.close()
-
-
-def wait_for_phase(url: str, phase: str) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        rows = run_sql(
-            url, "select phase from pg_stat_progress_create_index where datname = current_database()"
-        )
-        if rows == [(phase,)]:
-            return
-        time.sleep(0.02)
-    pytest.fail(f"never saw {phase!r}")
-
-
-def begin_next_run(url: str, ops_url: str) -> None:
-    """Do what every run does first: wait for the dead run's server process, close its rows."""
-    target = Postgres(url, "platform", task=TASK)
-    with target.session(autocommit=True) as session:
-        assert session.wait_for_lock(TASK, 30)
-        Ledger(Postgres(ops_url, "ops")).close_interrupted(target.identity(), TASK)
-
-
-def assert_next_run_heals(url: str, ops_url: str) -> None:
-    report = rebuild(url, ops_url, "public.i")
-    assert len(report.done) == 1, report
-    found = indexes(url)
-    assert list(found) == ["i"], found
-    assert found["i"][1]
-
-
-@pytest.mark.parametrize(
-    ("phase", "statements", "left", "was_swapped"),
-    [
-        ("waiting for writers before build", ["insert into t values (0, 'x')"], "i_ccnew", False),
-        (
-            "waiting for old snapshots",
-            ["set transaction isolation level repeatable read", "select 1"],
-            "i_ccnew",
-            False,
-        ),
-        ("waiting for readers before marking dead", ["select count(*) from t"], "i_ccold", True),
-    ],
-)
-def test_killed_while_it_waits_the_next_run_heals(
-    database_url: str, ops_url: str, phase: str, statements: list[str], left: str, *, was_swapped: bool
-):
-    make_bloat(database_url)
-    before = indexes(database_url)["i"]
-    target = Postgres(database_url, "platform")
-    # What a run in mode `observe` leaves tells nothing about leftovers.
-    Ledger(Postgres(ops_url, "ops")).record(
-        target.identity(),
-        TASK,
-        "2026-11-21",
-        Outcome.PLANNED,
-        object_name="public.i",
-        object_oid=before[0],
-        evidence={"size_bytes": before[2], "promised_bytes": 1},
-    )
-    holder = hold(database_url, *statements)
-    worker = start_worker(database_url, ops_url)
-    wait_for_phase(database_url, phase)
-    kill(worker)
-    begin_next_run(database_url, ops_url)
-    found = indexes(database_url)
-    assert set(found) == {"i", left}
-    assert [found["i"][1], found[left][1]] == [True, False]
-    holder.close()
-    report = rebuild(database_url, ops_url)
-    assert [(each.name, each.dropped) for each in report.leftovers] == [(f"public.{left}", True)]
-    assert list(indexes(database_url)) == ["i"]
-    # A rebuild that was swapped in is recorded as done, with its gain, exactly once.
-    rebuild(database_url, ops_url)
-    finished = [row for row in log(ops_url) if row[0] == "public.i" and row[1] == "done"]
-    assert len(finished) == was_swapped
-    for row in finished:
-        assert row[4]["index_oid"] == indexes(database_url)["i"][0]
-        assert row[4]["achieved_bytes"] == before[2] - indexes(database_url)["i"][2] > 0
-    assert_next_run_heals(database_url, ops_url)
-
-
-def test_killed_at_random_moments_the_next_run_leaves_neither_leftover_nor_duplicate(
-    database_url: str, ops_url: str
-):
-    run_sql(
-        database_url,
-        "create table t (id bigint, v text); insert into t select n, md5(n::text) from generate_series(1, 200000) n;"
-        "create index i on t (v, id)",
-    )
-    chance = random.Random(11)
-    for _ in range(6):
-        worker = start_worker(database_url, ops_url)
-        time.sleep(chance.uniform(0.1, 1.2))
-        kill(worker)
-        begin_next_run(database_url, ops_url)
-        found = indexes(database_url)
-        assert found["i"][1]
-        assert not any(valid for name, (_, valid, _) in found.items() if name != "i")
-        assert_next_run_heals(database_url, ops_url)

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from herald_pipelines.database.indexes.bloat import BloatEstimate
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexUsage
 from herald_pipelines.database.indexes.plan import RebuildLimits, plan_rebuilds
+from herald_pipelines.settings import IndexSettings
 
 MIB = 1024 * 1024
 LIMITS = RebuildLimits(
-    bloat_threshold=0.2,
-    min_size_bytes=MIB,
+    IndexSettings(
+        bloat_threshold=0.2, min_size_bytes=MIB, free_disk_factor=3, assumed_free_disk_bytes=50 * MIB
+    ),
     budget_seconds=1000,
     read_bytes_per_second=10 * MIB,
-    free_disk_factor=3,
     free_disk_bytes=1000 * MIB,
-    assumed_free_disk_bytes=50 * MIB,
 )
 
 
