@@ -13,7 +13,16 @@ from typing import TypeVar, cast
 
 from herald_pipelines.errors import UsageError, unknown_value
 from herald_pipelines.settings.document import KeyPath, parse_document
-from herald_pipelines.slots import WEEKDAYS, Cadence, CatchUpPolicy, Slot, last_opening
+from herald_pipelines.settings.files import MOST_YAML_BYTES, explain, read_text_file
+from herald_pipelines.slots import (
+    FIRST_DAY,
+    LAST_DAY,
+    WEEKDAYS,
+    Cadence,
+    CatchUpPolicy,
+    Slot,
+    last_opening,
+)
 
 SHIPPED_CALENDAR = Path(__file__).with_name("calendar.yaml")
 VERSIONS = (1,)
@@ -85,9 +94,9 @@ def load_calendar(path: Path | None, known_tasks: Collection[str]) -> Calendar:
     """
     source = path or SHIPPED_CALENDAR
     try:
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"calendar {source} cannot be read: {error}") from error
+        text = read_text_file(source, MOST_YAML_BYTES).text
+    except OSError as error:
+        raise UsageError(f"calendar {source} cannot be read: {explain(error)}") from None
     document = parse_document(text, str(source))
     reader = _Reader(known_tasks)
     calendar = reader.read(document.data)
@@ -194,12 +203,14 @@ class _Reader:
         return None
 
     def _day(self, value: object, path: KeyPath) -> date:
-        form = "(write YYYY-MM-DD)"
+        form = f"(write YYYY-MM-DD, {FIRST_DAY} to {LAST_DAY})"
         if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
             with suppress(ValueError):
-                return date.fromisoformat(value)
+                day = date.fromisoformat(value)
+                if FIRST_DAY <= day <= LAST_DAY:
+                    return day
         self._mistake(path, f"missing {form}" if value is None else f"bad day {value!r} {form}")
-        return date(1970, 1, 1)
+        return FIRST_DAY
 
     def _time(self, value: object, path: KeyPath) -> time:
         if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):

@@ -15,6 +15,8 @@ from enum import StrEnum
 
 from herald_pipelines.errors import UsageError
 
+# Days that settings and calendar may name: all arithmetic on windows stays well within what dates can hold.
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 DAY_FORMAT, MINUTE_FORMAT = "%Y-%m-%d", "%Y-%m-%dT%H:%M"
 # In the order of date.weekday().
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

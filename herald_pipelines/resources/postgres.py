@@ -6,13 +6,16 @@ text() reads `:name` and exec_driver_sql `%` inside SQL that means them literall
 
 import hashlib
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 import psycopg2.errors
+import psycopg2.extensions
 import sqlalchemy as sa
 import sqlalchemy.exc
 from sqlalchemy.pool import NullPool
@@ -27,6 +30,7 @@ from herald_pipelines.errors import (
     UsageError,
 )
 from herald_pipelines.resources.queries import load_query
+from herald_pipelines.settings.conninfo import SECRETS, parse_url
 from herald_pipelines.values import DatabaseIdentity
 
 Row = Mapping[str, Any]
@@ -41,6 +45,9 @@ LOCK_POLL_SECONDS = 0.5
 OUTAGE_STATES = ("08", "57P", "53300")
 PASSING_STATES = ("40", "53", "55006")
 OUTAGE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
+# Of what the driver says of a refused connection, the words; and the length below which a secret is a piece of words.
+REFUSAL = "connection to server at port failed: FATAL: password authentication failed for user"
+SHORTEST_MASKED = 4
 LOCK_NAMESPACE = 0x48524C44  # "HRLD": the first key of our two-key advisory locks
 
 
@@ -56,15 +63,16 @@ def lock_key(task: str) -> int:
     return int.from_bytes(hashlib.sha256(task.encode()).digest()[:4], "big", signed=True)
 
 
-def translate_error(error: BaseException, doing: str) -> HeraldError:
+def translate_error(error: BaseException, doing: str, *, mask: Callable[[str], str] = str) -> HeraldError:
     """Return the error of our tree for one of the driver's; the text never holds a connection string.
 
     Args:
         error: what SQLAlchemy or psycopg2 raised.
         doing: what was being done, for the sentence: "connecting to platform".
+        mask: takes out of the driver's text what must not show.
     """
     origin = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None else error
-    message = " ".join(str(origin).split()) or type(origin).__name__
+    message = mask(" ".join(str(origin).split())) or type(origin).__name__
     sqlstate = getattr(origin, "pgcode", None) or ""
     sentence = f"{doing}: {message}"
     # libpq's own errors, from before there is a session, have no SQLSTATE.
@@ -92,7 +100,7 @@ class Session:
 
     database: str
     """Name of the target database in the settings."""
-    connection: Any
+    connection: Any = field(repr=False)
     """The psycopg2 connection."""
     notices: list[str] = field(default_factory=list[str])
     """What the server said beside its answers, oldest first: "WARNING:  skipping ..."."""
@@ -206,16 +214,10 @@ class Postgres:
 
         Raises:
             DatabaseUnavailable: the server cannot be reached.
-            UsageError: the server's major version is not supported.
+            UsageError: the url is no url, or the server's major version is not supported.
             PermanentFailure: the server refused the role or the database.
         """
-        engine = sa.create_engine(
-            _engine_url(self.url), poolclass=NullPool, connect_args=self._connect_args()
-        )
-        try:
-            pooled = engine.raw_connection()
-        except (sqlalchemy.exc.DBAPIError, psycopg2.Error) as error:
-            raise translate_error(error, f"connecting to {self.database}") from error
+        pooled = self._open()
         connection: Any = pooled.driver_connection
         try:
             connection.autocommit = autocommit
@@ -231,7 +233,6 @@ class Postgres:
         finally:
             # Closing without a commit rolls back; the connection may be gone already.
             pooled.invalidate()
-            engine.dispose()
 
     def identity(self) -> DatabaseIdentity:
         """Ask the server which database this is.
@@ -242,7 +243,59 @@ class Postgres:
         with self.session() as session:
             return read_identity(session)
 
-    def _connect_args(self) -> dict[str, Any]:
+    @cached_property
+    def _parameters(self) -> dict[str, str]:
+        """The connection parameters that the url stands for.
+
+        Raises:
+            UsageError: it is no url.
+        """
+        try:
+            # Dagster's storage may be named as SQLAlchemy does
+            return parse_url(self.url.replace("postgresql+psycopg2://", "postgresql://", 1))
+        except ValueError as error:
+            raise UsageError(
+                f"the url of {self.database} {error}", hint="write postgresql://role@host:5432/database"
+            ) from None
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """What makes the connections, and keeps none: so there is nothing to dispose of."""
+        # quoted by the driver, so that no name is taken for more parameters
+        dsn = psycopg2.extensions.make_dsn(**self._parameters, **self._session_parameters())
+        return sa.create_engine(
+            "postgresql+psycopg2://",
+            creator=lambda: psycopg2.connect(dsn),
+            poolclass=NullPool,
+            use_native_hstore=False,
+        )
+
+    def _open(self) -> sa.PoolProxiedConnection:
+        try:
+            return self.engine.raw_connection()
+        except (sqlalchemy.exc.DBAPIError, psycopg2.Error) as error:
+            failure = translate_error(error, f"connecting to {self.database}", mask=self.mask)
+        raise failure  # out here, so that it does not carry the driver's own text along as its context
+
+    def mask(self, text: str) -> str:
+        """Return a text without the url and its secrets, as they stand in the url and as they are meant.
+
+        What is a piece of a name or a word that shows anyway stays: a gap would tell that it is the password, too.
+        """
+        shown = [value for key, value in self._parameters.items() if key not in SECRETS]
+        shown.append(REFUSAL)
+        secrets = [self._parameters[key] for key in SECRETS & self._parameters.keys()]
+        hidden = [
+            each
+            for each in secrets
+            if len(each) >= SHORTEST_MASKED and not any(each in name for name in shown)
+        ]
+        forms = {self.url, *hidden, *(quote(each, safe="") for each in hidden)}
+        for each in sorted(forms, key=len, reverse=True):
+            text = text.replace(each, "***")
+        return text
+
+    def _session_parameters(self) -> dict[str, Any]:
         options = {
             "statement_timeout": round(self.statement_timeout_seconds * 1000),
             "lock_timeout": round(self.lock_timeout_seconds * 1000),
@@ -286,17 +339,6 @@ def read_identity(session: Session, *, standby: bool = False) -> DatabaseIdentit
         database_oid=row["database_oid"],
         server_version=row["server_version"],
     )
-
-
-def _engine_url(url: str) -> sa.URL:
-    try:
-        parsed = sa.make_url(url)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        # Not chained: a port that is no number may be a part of the password.
-        raise UsageError(
-            "a database url could not be read", hint="write postgresql://role@host:5432/database"
-        ) from None
-    return parsed.set(drivername="postgresql+psycopg2")
 
 
 def _check_major(server_version: int, database: str) -> None:

@@ -2,7 +2,9 @@
 
     models.py     what may be said, with defaults and units
     fields.py     what the models are made of: the strict base, names, numbers with their limits
-    urls.py       database urls and references to secrets
+    urls.py       what the models take for a url, and references to secrets
+    conninfo.py   database urls as connection parameters
+    files.py      text files that operators name
     document.py   YAML text as data, with the line of every key
     mistakes.py   pydantic's errors as sentences for people
     loading.py    finding the file, loading it, `herald config check`

@@ -15,6 +15,13 @@ from herald_pipelines.errors import UsageError
 
 KeyPath = tuple[str, ...]
 
+MOST_VALUES = 250_000
+"""Keys and values that a text may stand for, each alias (`*name`) counted as all that it repeats.
+
+10,000 databases with ten keys each; reading so many takes some ten seconds.
+"""
+_TOO_MANY = f"stands for more than {MOST_VALUES} keys and values, with what aliases (*name) repeat"
+
 
 @dataclass(frozen=True)
 class Document:
@@ -33,8 +40,21 @@ class Document:
         return self.lines.get(path, 1)
 
 
+class _Unfit(Exception):
+    """YAML that no settings need: its line, counted from 0, and what is wrong."""
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
+    values = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Read a key or a value, and stop where they become too many."""
+        self.values += 1
+        node = super().compose_node(parent, index)
+        if self.values > MOST_VALUES:
+            raise _Unfit(node.start_mark.line if node else 0, _TOO_MANY)
+        return node
 
 
 for _kind, _pattern, _first in (
@@ -67,8 +87,11 @@ def parse_document(text: str, name: str) -> Document:
         root = loader.get_single_node()
         if root is not None:
             # before the data is made, which resolves merge keys within the nodes
+            _measure(root, {})
             _walk(root, (), lines, duplicates, set())
         data = loader.construct_document(root) if root is not None else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    except _Unfit as error:
+        problem = f"{name}:{error.args[0] + 1}: {error.args[1]}"
     except yaml.YAMLError as error:
         problem = _explain(error, name)
     except (ValueError, RecursionError):
@@ -81,6 +104,30 @@ def parse_document(text: str, name: str) -> Document:
         return Document(cast("dict[str, Any]", data), lines, tuple(duplicates))
     # Raised out here, so that the parser's error, which quotes the file, is not carried along as the context.
     raise UsageError(problem)
+
+
+def _measure(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how many keys and values a node stands for; `sizes` holds those of the nodes that were measured.
+
+    Raises:
+        _Unfit: they are too many, an alias repeats what it stands in, or a text is none.
+    """
+    line: int = node.start_mark.line
+    if isinstance(node, yaml.ScalarNode):
+        if re.search(r"[\ud800-\udfff]", node.value):
+            raise _Unfit(line, "holds an escape that stands for no character")
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = 0
+        below = cast("list[Any]", node.value)
+        parts = [part for pair in below for part in pair] if isinstance(node, yaml.MappingNode) else below
+        sizes[id(node)] = 1 + sum(_measure(part, sizes) for part in parts)
+    size = sizes[id(node)]
+    if not size:
+        raise _Unfit(line, "holds an alias (*name) of itself")
+    if size > MOST_VALUES:
+        raise _Unfit(line, _TOO_MANY)
+    return size
 
 
 def _walk(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -16,13 +17,41 @@ from pydantic import (
     model_validator,
 )
 
+from herald_pipelines.slots import FIRST_DAY, LAST_DAY
+
 OPS = "ops"
 """Name of the ops database; reserved."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# server settings are 32-bit milliseconds, and 0 would mean "no timeout"
-_SHORTEST_TIMEOUT_SECONDS, _LONGEST_TIMEOUT_SECONDS = 0.001, 2_147_483
+# the server's timeouts are 32-bit milliseconds, of which 0 would mean "none": 24 days
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.001, 2_147_483
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a setting takes, both ends included; no number is in it that is not finite."""
+
+    lowest: float
+    highest: float
+
+    def __call__(self, value: float) -> float:
+        """Return a value that lies within.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(f"must be from {self}")
+        return value
+
+    def __str__(self) -> str:
+        """Write the range for people.
+
+        >>> str(Range(0.001, 2_147_483))
+        '0.001 to 2147483'
+        """
+        return f"{self.lowest} to {self.highest}"
 
 
 def _check_name(name: str) -> str:
@@ -39,24 +68,25 @@ def _check_database_name(name: str) -> str:
 
 def _check_date(value: object) -> object:
     try:
-        if isinstance(value, str) and _DATE.fullmatch(value):
-            return date.fromisoformat(value)
+        day = date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else value
     except ValueError:
-        pass
-    if isinstance(value, date):
-        return value
-    raise ValueError("must be a date such as 2026-11-24")
+        day = None
+    if not isinstance(day, date):
+        raise ValueError("must be a date such as 2026-11-24")  # noqa: TRY004 - what pydantic takes
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"must be from {FIRST_DAY} to {LAST_DAY}")
+    return day
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
 DatabaseName = Annotated[str, AfterValidator(_check_database_name)]
 Day = Annotated[date, BeforeValidator(_check_date)]
-Count = Annotated[int, Field(strict=True, ge=0)]
-CountFromOne = Annotated[int, Field(strict=True, ge=1)]
-Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
-Budget = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-Timeout = Annotated[float, Field(strict=True, ge=_SHORTEST_TIMEOUT_SECONDS, le=_LONGEST_TIMEOUT_SECONDS)]
-Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Bytes = Annotated[Whole, AfterValidator(Range(0, 2**50))]
+Seconds = Annotated[Number, AfterValidator(Range(0, _LONGEST_SECONDS))]
+Duration = Annotated[Number, AfterValidator(Range(_SHORTEST_SECONDS, _LONGEST_SECONDS))]
+"""Seconds of which none would make no sense."""
 Switch = Annotated[bool, Field(strict=True)]
 
 

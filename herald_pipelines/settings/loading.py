@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from herald_pipelines.errors import UsageError
 from herald_pipelines.settings.document import Document, parse_document
+from herald_pipelines.settings.files import MOST_YAML_BYTES, explain, read_text_file, show_file
 from herald_pipelines.settings.mistakes import (
     NOT_IN_FILE,
     Mistake,
@@ -98,8 +99,13 @@ def find_calendar(environ: Mapping[str, str], cwd: Path) -> Path | None:
         return None
     path, text = file
     named = parse_document(text, str(path)).data.get("calendar")
-    found = path.parent / named if isinstance(named, str) else None
-    return found if found is not None and found.is_file() else None
+    if not isinstance(named, str):
+        return None
+    try:
+        read_text_file(path.parent / named, MOST_YAML_BYTES)
+    except OSError:
+        return None
+    return path.parent / named
 
 
 def _read_file(environ: Mapping[str, str], cwd: Path) -> tuple[Path, str] | None:
@@ -107,16 +113,14 @@ def _read_file(environ: Mapping[str, str], cwd: Path) -> tuple[Path, str] | None
     named = environ.get("HERALD_CONFIG")
     path = (cwd / (named or DEFAULT_FILE)).absolute()
     try:
-        return path, path.read_bytes().decode("utf-8-sig")
+        return path, read_text_file(path, MOST_YAML_BYTES).text
     except FileNotFoundError:
         if not named and not path.is_symlink():
             return None
         reason = "no such file" + (": HERALD_CONFIG names it" if named else "")
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-    except UnicodeDecodeError:
-        reason = "not UTF-8 text"
-    raise UsageError(f"{path} cannot be read: {reason}")
+        reason = explain(error)
+    raise UsageError(f"{show_file(path)} cannot be read: {reason}")
 
 
 def _version_mistakes(document: Document) -> Iterator[Mistake]:
@@ -124,7 +128,7 @@ def _version_mistakes(document: Document) -> Iterator[Mistake]:
     version = document.data.get("version")
     if version is None:
         yield Mistake(("version",), f"is missing: write `version: {VERSIONS[-1]}` (known: {known})")
-    elif isinstance(version, bool) or version not in VERSIONS:
+    elif type(version) is not int or version not in VERSIONS:
         yield Mistake(("version",), f"unknown version {show_value(version)} (known: {known})")
 
 

@@ -17,6 +17,7 @@ NOT_IN_FILE = frozenset({"home", "source"})
 """Fields of Settings that are not keys of herald.yaml."""
 
 _SHOWN_CHARACTERS = 60
+_TAGS = frozenset({"[key]", "<url>", "<SecretRef>", "<CapabilityUrls>"})
 _HIDDEN = "a value that is not shown, since it may hold a secret"
 _TYPES = {
     "int_type": "must be a whole number",
@@ -31,12 +32,6 @@ _TYPES = {
     "dict_type": "must be a mapping of names",
     "mapping_type": "must be a mapping of names",
 }
-_LIMITS = {
-    "greater_than": ("more than", "gt"),
-    "greater_than_equal": ("at least", "ge"),
-    "less_than": ("less than", "lt"),
-    "less_than_equal": ("at most", "le"),
-}
 
 
 @dataclass(frozen=True)
@@ -50,10 +45,6 @@ class Mistake:
 def translate(error: ValidationError) -> list[Mistake]:
     """Return pydantic's errors on Settings as mistakes, in the order in which the models are written."""
     return [_mistake(each) for each in error.errors(include_url=False)]
-
-
-def _number(limit: float) -> str:
-    return str(int(limit)) if limit == int(limit) else str(limit)
 
 
 def show_path(path: tuple[str, ...]) -> str:
@@ -87,8 +78,10 @@ def unknown_key(key: str, known: Collection[str], what: str = "unknown key") -> 
 
 def _mistake(error: ErrorDetails) -> Mistake:
     parts = error["loc"]
-    path = tuple(str(part) for part in parts if not _is_tag(part) and part != "[key]")
-    return Mistake(path, _sentence(error, parts))
+    # what pydantic puts in of its own; an unknown key may look the same
+    own = parts[:-1] if error["type"] == "extra_forbidden" else parts
+    path = [str(part) for part in own if part not in _TAGS] + [str(part) for part in parts[len(own) :]]
+    return Mistake(tuple(path), _sentence(error, parts))
 
 
 def _sentence(error: ErrorDetails, parts: tuple[int | str, ...]) -> str:  # noqa: PLR0911 - one sentence a kind
@@ -105,9 +98,6 @@ def _sentence(error: ErrorDetails, parts: tuple[int | str, ...]) -> str:  # noqa
     if kind == "enum":
         known = [each.strip(" '") for each in str(context["expected"]).replace(" or ", ",").split(",")]
         return unknown_key(str(value), known, f"unknown value {show_value(value)}")
-    if kind in _LIMITS:
-        words, limit = _LIMITS[kind]
-        return f"must be {words} {_number(context[limit])}, not {show_value(value)}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return f"must be a url, {{env: NAME}} or {{file: PATH}}, not {show_value(value)}"
     text = _TYPES.get(kind, error["msg"][:1].lower() + error["msg"][1:])
@@ -172,7 +162,3 @@ def _models(annotation: Any) -> Iterator[type[Model]]:  # noqa: ANN401 - annotat
         yield annotation
     for each in get_args(annotation):
         yield from _models(each)
-
-
-def _is_tag(part: int | str) -> bool:
-    return isinstance(part, str) and part.startswith("<") and part.endswith(">")

@@ -8,24 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from herald_pipelines.errors import UsageError, unknown_value
 from herald_pipelines.settings.fields import (
     OPS,
-    Budget,
-    Count,
-    CountFromOne,
+    Bytes,
     DatabaseName,
     Day,
+    Duration,
     Model,
     Name,
+    Number,
+    Range,
     Seconds,
-    Share,
     Switch,
-    Timeout,
+    Whole,
     from_folder,
 )
+from herald_pipelines.settings.files import MOST_YAML_BYTES, explain, read_text_file, show_file
 from herald_pipelines.settings.urls import CapabilityUrls, SecretRef, Url, Value
 from herald_pipelines.values import Capability, Mode
 
@@ -36,7 +37,7 @@ SAMPLE = "platform"
 class Guards(Model):
     """When a database is too busy for maintenance, and how long to wait for it."""
 
-    max_active_sessions: Count = 50
+    max_active_sessions: Annotated[Whole, AfterValidator(Range(0, 262_143))] = 50
     """Client backends that are not idle, ours left out."""
     max_replication_lag_seconds: Seconds = 60.0
     max_transaction_seconds: Seconds = 300.0
@@ -51,40 +52,40 @@ class TaskSettings(Model):
     mode: Mode | None = None
     """The database's, when not given."""
     enabled: Switch = True
-    budget_seconds: Budget | None = None
+    budget_seconds: Duration | None = None
     """The database's, when not given."""
 
 
 class IndexSettings(Model):
     """Thresholds of index maintenance."""
 
-    bloat_threshold: Share = 0.20
+    bloat_threshold: Annotated[Number, AfterValidator(Range(0.01, 0.99))] = 0.20
     """Share of an index that is waste, above which it is rebuilt (the seed's 20 %)."""
-    min_size_bytes: Count = 1024 * 1024
+    min_size_bytes: Bytes = 1024 * 1024
     """Smaller indexes are never called bloated: a rebuild would not be worth its lock."""
-    usage_window_days: CountFromOne = 30
+    usage_window_days: Annotated[Whole, AfterValidator(Range(1, 99))] = 30
     """Days without a scan before an index is called unused. A business cycle that is longer needs more."""
-    inefficient_hit_ratio: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.50
+    inefficient_hit_ratio: Annotated[Number, AfterValidator(Range(0, 1))] = 0.50
     """Share of block reads found in shared_buffers; below it an index is inefficient (the seed's 50 %)."""
-    inefficient_min_blocks: Count = 1000
+    inefficient_min_blocks: Annotated[Whole, AfterValidator(Range(0, 2**31 - 1))] = 1000
     """Blocks read from outside, above which that share is judged at all (the seed's 1000)."""
-    free_disk_factor: Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)] = 2.0
+    free_disk_factor: Annotated[Number, AfterValidator(Range(1, 100))] = 2.0
     """Free disk that a rebuild needs, in sizes of the index: one for the new index, one for its WAL."""
-    assumed_free_disk_bytes: Count = 10 * 1024**3
+    assumed_free_disk_bytes: Bytes = 10 * 1024**3
     """Taken for free where it cannot be measured: on any machine but this one."""
 
 
 class CatchUpSettings(Model):
     """How missed maintenance windows are made up for."""
 
-    look_back_days: CountFromOne = 35
+    look_back_days: Annotated[Whole, AfterValidator(Range(1, 366))] = 35
     """Older windows are left missed; 35 holds every first Sunday."""
-    grace_seconds: Budget = 600.0
+    grace_seconds: Duration = 600.0
     """How long after its opening a window that did not run counts as missed; half of it is the schedule's."""
-    max_requests_per_tick: CountFromOne = 10
-    max_attempts: CountFromOne = 3
+    max_requests_per_tick: Annotated[Whole, AfterValidator(Range(1, 1000))] = 10
+    max_attempts: Annotated[Whole, AfterValidator(Range(1, 20))] = 3
     """Failed attempts at a window before it is left to people."""
-    backoff_seconds: Seconds = 300.0
+    backoff_seconds: Annotated[Number, AfterValidator(Range(0, 86_400))] = 300.0
     """Wait after a failed attempt; doubles with each."""
 
 
@@ -100,10 +101,10 @@ class DatabaseSettings(Model):
     mode: Mode = Mode.OBSERVE
     tasks: Mapping[Name, TaskSettings] = Field(default_factory=dict[str, TaskSettings])
     guards: Guards = Guards()
-    budget_seconds: Budget = 3600.0
+    budget_seconds: Duration = 3600.0
     """How long one task may begin new work in one window."""
-    statement_timeout_seconds: Timeout = 60.0
-    lock_timeout_seconds: Timeout = 2.0
+    statement_timeout_seconds: Duration = 60.0
+    lock_timeout_seconds: Duration = 2.0
     indexes: IndexSettings | None = None
     """What differs from the `indexes` of the top level; keys that are not given are taken from there."""
 
@@ -211,10 +212,9 @@ class Settings(Model):
     def _check_calendar(cls, path: Path, info: ValidationInfo) -> Path:
         absolute = from_folder(path, info)
         try:
-            absolute.open("rb").close()
+            read_text_file(absolute, MOST_YAML_BYTES)
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            raise ValueError(f"{absolute} cannot be read: {reason}") from None
+            raise ValueError(f"{show_file(absolute)} cannot be read: {explain(error)}") from None
         return absolute
 
     @model_validator(mode="before")

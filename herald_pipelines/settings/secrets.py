@@ -1,12 +1,14 @@
 """Secrets, resolved when they are used and not before. An error names the reference, never the value."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from herald_pipelines.errors import UsageError
+from herald_pipelines.settings.conninfo import parse_url
+from herald_pipelines.settings.files import explain, read_text_file, show_file
 from herald_pipelines.settings.urls import SecretRef
 
 _OTHERS = 0o007
+_MOST_BYTES = 64 * 1024
 
 
 def resolve_secret(value: str | SecretRef, environ: Mapping[str, str]) -> str:
@@ -19,7 +21,8 @@ def resolve_secret(value: str | SecretRef, environ: Mapping[str, str]) -> str:
         environ: the environment of the process.
 
     Raises:
-        UsageError: a variable that is not set; a file that cannot be read or is open to all; an empty secret.
+        UsageError: a variable that is not set; a file that cannot be read, is no regular file, larger than 64 KiB, no
+            text or open to all; an empty secret.
     """
     if isinstance(value, str):
         return value
@@ -29,36 +32,35 @@ def resolve_secret(value: str | SecretRef, environ: Mapping[str, str]) -> str:
             raise UsageError(f"the environment variable {value.env} is not set")
         return secret
     try:
-        mode = value.file.stat().st_mode
-        secret = value.file.read_bytes().decode(errors="replace").rstrip("\r\n")
+        file = read_text_file(value.file, _MOST_BYTES)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise UsageError(f"the secret file {value.file} cannot be read: {reason}") from None
-    if mode & _OTHERS:
         raise UsageError(
-            f"the secret file {value.file} is open to everybody (mode {mode & 0o777:04o})",
+            f"the secret file {show_file(value.file)} cannot be read: {explain(error)}"
+        ) from None
+    if file.mode & _OTHERS:
+        raise UsageError(
+            f"the secret file {value.file} is open to everybody (mode {file.mode:04o})",
             hint=f"chmod o= {value.file}",
         )
-    if not secret or "\ufffd" in secret:
-        raise UsageError(f"the secret file {value.file} is {'not UTF-8 text' if secret else 'empty'}")
-    return secret
+    if not file.text.strip():
+        raise UsageError(f"the secret file {value.file} is empty")
+    return file.text.rstrip("\r\n")
 
 
 def resolve_url(value: str | SecretRef, environ: Mapping[str, str]) -> str:
     """Return the database url that a value of the settings stands for, password and all.
 
     Raises:
-        UsageError: the secret cannot be resolved, or is not a url.
+        UsageError: the secret cannot be resolved, or is not a url that can be used.
     """
+    if isinstance(value, str):
+        return value  # checked when the settings were read
     url = resolve_secret(value, environ).strip()
     try:
-        parts = urlsplit(url)
-        is_url = parts.scheme in ("postgresql", "postgres") and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_url = False
-    if not is_url:
+        parse_url(url)
+    except ValueError as error:
         raise UsageError(
-            f"what {value} holds is not a database url",
+            f"the url that {value} holds {error}",
             hint="write postgresql://role:password@host:5432/database, : / ? # @ % of a password as %3A ...",
-        )
+        ) from None
     return url

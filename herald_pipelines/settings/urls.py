@@ -3,39 +3,25 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, cast
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Discriminator, Tag, ValidationInfo, field_validator, model_validator
 
+from herald_pipelines.settings.conninfo import SECRETS, parse_url
 from herald_pipelines.settings.fields import Model, from_folder
 from herald_pipelines.values import Capability
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret"})
 
 
 def check_url(url: str) -> str:
-    """Return a database url that may stand in a file: postgresql://, names a database, holds no password.
+    """Return a database url that may stand in a file: one that `parse_url` reads, without a password.
 
     Raises:
         ValueError: it may not; the text never repeats the url, which may hold a password.
     """
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError("is not a url such as postgresql://role@host:5432/database")
     # A password may hold : / ? # or @, where parsers disagree on what is what: no colon may come before an @.
-    if re.search(r"//.*:.*@", url, re.DOTALL):
+    if re.search(r"//.*:.*@", url, re.DOTALL) or SECRETS & parse_url(url).keys():
         raise ValueError("password in the url; use {env: NAME} or {file: PATH}")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-        # SQLAlchemy takes all that follows the first ? for parameters, a fragment too
-        parameters = parse_qsl(url.partition("?")[2], keep_blank_values=True)
-    except ValueError:
-        raise ValueError("is not a url such as postgresql://role@host:5432/database") from None
-    if _SECRET_PARAMETERS & {name.lower() for name, _ in parameters}:
-        raise ValueError("password in the url; use {env: NAME} or {file: PATH}")
-    if not parts.path.strip("/"):
-        raise ValueError("names no database: write postgresql://role@host:5432/database")
     return url
 
 

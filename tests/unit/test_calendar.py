@@ -87,7 +87,7 @@ slots:
     )
     assert mistakes(path) == [
         "1: version: unknown version 2 (known: 1)",
-        "2: start: bad day 'yesterday' (write YYYY-MM-DD)",
+        "2: start: bad day 'yesterday' (write YYYY-MM-DD, 2000-01-01 to 2099-12-31)",
         "4: zone: unknown key (known: version, start, slots)",
         "6: slots.early.tasks.1: unknown task 'defrag' (known: index_analysis, index_rebuild, log_rotation)",
         "6: slots.early.time: bad time '25:00' (write HH:MM in UTC, 00:00 to 23:59)",
@@ -115,9 +115,11 @@ slots:
         ("version: 1\nstart: 2026-01-01\n", "slots: missing"),
         ("version: true\nstart: 20260101\nslots: {}\n", "version: unknown version True"),
         ("version: 1\nstart: 20260101\nslots: {}\n", "start: bad day 20260101"),
+        ("version: 1\nstart: 0001-01-01\nslots: {}\n", "start: bad day '0001-01-01'"),
+        ("version: 1\nstart: 9999-12-31\nslots: {}\n", "start: bad day '9999-12-31'"),
         ("version: [1\n", "not valid YAML"),
         ("version: 1\nversion: 1\nstart: 2026-01-01\nslots: {}\n", "version: stands here twice"),
-        ("slots: &a\n  b: *a\n", "slots.b"),
+        ("slots: &a\n  b: *a\n", "holds an alias (*name) of itself"),
         ("version: !!python/object:os.system x\n", "not valid YAML"),
     ],
 )

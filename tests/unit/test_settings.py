@@ -4,16 +4,17 @@ import json
 import re
 import traceback
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
+from herald_pipelines.database.indexes.history import LOOK_BACK_DAYS
 from herald_pipelines.errors import UsageError
 from herald_pipelines.settings import (
     CapabilityUrls,
@@ -31,6 +32,7 @@ from herald_pipelines.settings import (
     resolve_secret,
     resolve_url,
 )
+from herald_pipelines.settings.fields import Range
 from herald_pipelines.settings.mistakes import NOT_IN_FILE
 from herald_pipelines.values import Capability, Mode
 
@@ -163,6 +165,7 @@ def test_text_that_is_no_mapping_is_refused_with_its_line(tmp_path: Path, text: 
         ("version: '1'\n", "1: version: unknown version '1' (known: 1)"),
         ("version: true\n", "1: version: unknown version true (known: 1)"),
         ("version: [1]\n", "1: version: unknown version a list (known: 1)"),
+        ("version: 1.0\n", "1: version: unknown version 1.0 (known: 1)"),
     ],
 )
 def test_another_version_is_refused_before_anything_else(tmp_path: Path, text: str, mistake: str) -> None:
@@ -224,7 +227,7 @@ catch_up: {max_attempts: 1:30}
         f"5: databases.shop.sinse: unknown key (known: {DATABASE_KEYS}); did you mean 'since'?",
         "6: databases.shop.mode: unknown value 'aply' (known: apply, observe); did you mean 'apply'?",
         "9: databases.shop.guards.wait_seconds: is given twice",
-        "9: databases.shop.guards.wait_seconds: must be at least 0, not -5",
+        "9: databases.shop.guards.wait_seconds: must be from 0 to 2147483, not -5",
         "10: databases.shop.budget_seconds: must be a number, not '10 min'",
         f"11: databases.Shop|2: {NAME_RULE}",
         f"12: databases.Shop|2.url.observ: unknown key (known: {URL_KEYS}); did you mean 'observe'?",
@@ -234,8 +237,8 @@ catch_up: {max_attempts: 1:30}
         "19: databases.chat.replicas.r1: must be a url, {env: NAME} or {file: PATH}, not 3",
         "20: databases.chat.since: must be a date such as 2026-11-24, not '2026-02-31'",
         "21: databases.chat.tasks: must be a mapping of names, not a list",
-        "22: databases.chat.lock_timeout_seconds: must be at least 0.001, not 0",
-        "23: databases.chat.indexes.bloat_threshold: must be less than 1, not 1",
+        "22: databases.chat.lock_timeout_seconds: must be from 0.001 to 2147483, not 0",
+        "23: databases.chat.indexes.bloat_threshold: must be from 0.01 to 0.99, not 1",
         "23: databases.chat.indexes.min_size_bytes: must be a whole number, not 1000000.0",
         "24: home: unknown key (known: calendar, catch_up, databases, indexes, ops, version)",
         "25: catch_up.max_attempts: must be a whole number, not '1:30'",
@@ -250,9 +253,9 @@ catch_up: {max_attempts: 1:30}
         ("databases: [a]", "must be a mapping of names, not a list"),
         ("indexes: {bloat_threshold: .nan}", "must be a number, not '.nan'"),
         ("indexes: {bloat_threshold: true}", "must be a number, not true"),
-        ("catch_up: {max_attempts: 0}", "must be at least 1, not 0"),
-        ("ops: {budget_seconds: 0}", "must be more than 0, not 0"),
-        ("ops: {statement_timeout_seconds: 9999999}", "must be at most 2147483, not 9999999"),
+        ("catch_up: {max_attempts: 0}", "must be from 1 to 20, not 0"),
+        ("ops: {budget_seconds: 0}", "must be from 0.001 to 2147483, not 0"),
+        ("ops: {statement_timeout_seconds: 9999999}", "must be from 0.001 to 2147483, not 9999999"),
         ("ops: {url: {}}", "holds no url: write one, or one for each of observe, maintain, backup, restore"),
         ("ops: {tasks: {index_rebuild: {enabled: yes}}}", "must be true or false, not 'yes'"),
         ("ops: {tasks: {Index: {}}}", NAME_RULE),
@@ -261,7 +264,13 @@ catch_up: {max_attempts: 1:30}
         ("ops: {since: 20261124}", "must be a date such as 2026-11-24, not 20261124"),
         ("ops: {url: postgresql://db}", "names no database: write postgresql://role@host:5432/database"),
         ("ops: {url: host=db dbname=x}", "is not a url such as postgresql://role@host:5432/database"),
-        ("ops: {url: 'postgresql://db:port/x'}", "is not a url such as postgresql://role@host:5432/database"),
+        ("ops: {url: 'postgresql://db:port/x'}", "has a port that is no number from 1 to 65535"),
+        ("ops: {since: 1999-12-31}", "must be from 2000-01-01 to 2099-12-31, not '1999-12-31'"),
+        ("calendar: herald.yaml/x", "herald.yaml/x cannot be read: not a directory"),
+        ("calendar: /dev/zero", "/dev/zero cannot be read: not a regular file"),
+        ('calendar: "a\\0b"', "cannot be read: no path has a NUL in it"),
+        ('"<url>": 1', "2: <url>: unknown key (known: calendar, catch_up, databases, indexes, ops, version)"),
+        ('"[key]": 1', "2: [key]: unknown key (known: calendar, catch_up, databases, indexes, ops, version)"),
         ('"odd\\nkey": 1', "unknown key (known: calendar, catch_up, databases, indexes, ops, version)"),
     ],
 )
@@ -437,20 +446,22 @@ databases:
   b: {url: {observe: {file: gone}, backup: {file: empty}, restore: {file: bytes}}}
 """
     (tmp_path / "herald.yaml").write_text(text, encoding="utf-8")
-    environ = {"WORD": SECRET, "PORT": f"postgresql://role:{SECRET}/x@db/y"}
+    environ = {"WORD": SECRET, "PORT": f"postgresql://role:{SECRET}/x"}
     with pytest.raises(UsageError) as caught:
         check_config(environ, tmp_path)
     assert_hidden(caught.value)
     lines = [line.removeprefix(f"{tmp_path / 'herald.yaml'}: ") for line in caught.value.message.split("\n")]
     opened = tmp_path / "open"
-    not_a_url = "is not a database url; write postgresql://role:password@host:5432/database"
+    hint = "; write postgresql://role:password@host:5432/database"
+    port = f"has a port that is no number from 1 to 65535{hint}"
+    not_a_url = f"is not a url such as postgresql://role@host:5432/database{hint}"
     assert [line.split(", : /")[0] for line in lines] == [
         f"databases.a.url: the secret file {opened} is open to everybody (mode 0644); chmod o= {opened}",
-        f"databases.a.replicas.r1: what {{env: WORD}} holds {not_a_url}",
-        f"databases.a.replicas.r2: what {{env: PORT}} holds {not_a_url}",
+        f"databases.a.replicas.r1: the url that {{env: WORD}} holds {not_a_url}",
+        f"databases.a.replicas.r2: the url that {{env: PORT}} holds {port}",
         f"databases.b.url.observe: the secret file {tmp_path}/gone cannot be read: no such file or directory",
         f"databases.b.url.backup: the secret file {tmp_path}/empty is empty",
-        f"databases.b.url.restore: the secret file {tmp_path}/bytes is not UTF-8 text",
+        f"databases.b.url.restore: the secret file {tmp_path}/bytes cannot be read: not UTF-8 text",
         "ops.url: the environment variable OPS_URL is not set",
     ]
 
@@ -538,23 +549,89 @@ def test_what_is_described_loads_again_as_the_same(tmp_path: Path) -> None:
     assert describe(again) | {"home": "", "source": ""} == describe(found) | {"home": "", "source": ""}
 
 
-def test_the_reference_says_what_the_models_say() -> None:
+def reference_rows(title: str) -> dict[str, tuple[str, str, str]]:
+    """Return default, unit and range of each key of a section of docs/settings.md."""
     text = (ROOT / "docs" / "settings.md").read_text("utf-8")
     sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
-    for title, model in MODELS.items():
-        rows = {
-            key: (default, unit)
-            for key, default, unit in re.findall(
-                r"^\| `(\w+)` \| (.*?) ?\| (.*?) ?\|", sections[title], re.MULTILINE
-            )
-        }
-        said = {key: default for key, (default, _) in rows.items()}
-        assert said == {
-            key: shown_default(model, key) for key in model.model_fields if key not in NOT_IN_FILE
-        }
-        for key, (_, unit) in rows.items():
-            for word in ("seconds", "bytes", "days"):
-                assert (unit == word) == key.endswith(f"_{word}"), key
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) ?\| (.*?) ?\| (.*?) ?\|", sections[title], re.MULTILINE)
+    return {key: (default, unit, limits) for key, default, unit, limits in rows}
+
+
+@pytest.mark.parametrize("title", MODELS)
+def test_the_reference_says_what_the_models_say(title: str) -> None:
+    model, rows = MODELS[title], reference_rows(title)
+    assert {key: default for key, (default, _, _) in rows.items()} == {
+        key: shown_default(model, key) for key in model.model_fields if key not in NOT_IN_FILE
+    }
+    for key, (_, unit, limits) in rows.items():
+        for word in ("seconds", "bytes", "days"):
+            assert (unit == word) == key.endswith(f"_{word}"), key
+        named = range_of(model, key)
+        assert limits == (str(named) if named else "2000-01-01 to 2099-12-31" if key == "since" else ""), key
+
+
+def range_of(model: type[BaseModel], key: str) -> Range | None:
+    """Return the range of a number; every number has one."""
+    field = model.model_fields[key]
+    marks = [*field.metadata]
+    for each in get_args(field.annotation):
+        marks += getattr(each, "__metadata__", ())
+    ranges = [
+        each.func for each in marks if isinstance(each, AfterValidator) and isinstance(each.func, Range)
+    ]
+    is_number = (type(field.default) in (int, float) and key != "version") or key.endswith("_seconds")
+    assert len(ranges) == is_number, key
+    return ranges[0] if ranges else None
+
+
+NUMBERS = [
+    (title, key, limits)
+    for title, model in MODELS.items()
+    for key in model.model_fields
+    if (limits := range_of(model, key))
+]
+
+
+@pytest.mark.parametrize(("title", "key", "limits"), NUMBERS)
+def test_a_number_outside_its_range_is_refused_with_the_range(
+    tmp_path: Path, title: str, key: str, limits: Range
+) -> None:
+    place = title.replace("NAME", "shop").replace("TASK", "a")
+    entry: dict[str, Any] = {"url": "postgresql://db/shop"}
+    data: dict[str, Any] = {"version": 1, "databases": {"shop": entry}}
+    at = data
+    for part in place.split("."):
+        at = at.setdefault(part, {})
+    for value in (limits.lowest, limits.highest):
+        at[key] = value
+        load(tmp_path, json.dumps(data))
+    beyond = [limits.lowest - 1, limits.highest + 1, -(10**17), 10**17]
+    for value in beyond:
+        at[key] = value
+        [mistake] = refused(tmp_path, json.dumps(data))
+        assert mistake == f"1: {place}.{key}: must be from {limits}, not {value}"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_is_in_no_range(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match=r"must be from 0\.01 to 0\.99"):
+        IndexSettings(bloat_threshold=value)
+    shown = "must be from 0.001 to 2147483, not inf"
+    assert refused(tmp_path, "version: 1\nops: {budget_seconds: 1e400}") == [
+        f"2: ops.budget_seconds: {shown}"
+    ]
+
+
+def test_an_unused_index_can_be_told_within_what_is_looked_at() -> None:
+    limits = range_of(IndexSettings, "usage_window_days")
+    assert limits is not None
+    assert limits.highest < LOOK_BACK_DAYS
+
+
+def test_the_last_backoff_is_a_date() -> None:
+    last = CatchUpSettings(max_attempts=20, backoff_seconds=86400)
+    wait = timedelta(seconds=last.backoff_seconds * 2 ** (last.max_attempts - 2))
+    assert datetime(2099, 12, 31, tzinfo=UTC) + wait
 
 
 def shown_default(model: type[Any], key: str) -> str:

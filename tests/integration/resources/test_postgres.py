@@ -1,11 +1,18 @@
 """The adapter on real servers: what it refuses, how it translates, and when its lock is free again."""
 
+import logging
 import os
 import subprocess
 import sys
 import time
+import traceback
+from urllib.parse import quote
 
+import psycopg2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import make_url
 
 from herald_pipelines.errors import (
     DatabaseUnavailable,
@@ -17,7 +24,9 @@ from herald_pipelines.errors import (
     UsageError,
 )
 from herald_pipelines.resources import postgres
-from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.resources.postgres import Postgres, translate_error
+from herald_pipelines.settings import SecretRef, resolve_url
+from herald_pipelines.values import quote_identifier
 
 
 @pytest.fixture
@@ -155,17 +164,104 @@ def test_unsupported_major_is_refused_by_name(database, server, monkeypatch):
         database.identity()
 
 
-def test_no_error_shows_the_password(server):
-    port = server.url("postgres").rsplit(":", 1)[1].split("/")[0]
-    secret = "s3cr3t-of-ours"
-    wrong = Postgres(f"postgresql://postgres:{secret}@127.0.0.1:{port}/postgres", "platform")
-    closed = Postgres(f"postgresql://postgres:{secret}@127.0.0.1:1/postgres", "platform")
-    broken = Postgres(f"postgres//{secret}", "platform")
-    for address, kind in ((wrong, PermanentFailure), (closed, DatabaseUnavailable), (broken, UsageError)):
-        with pytest.raises(kind) as caught:
-            address.identity()
-        assert secret not in str(caught.value)
-        assert secret not in repr(address)
+@pytest.mark.parametrize(
+    "name",
+    ["my db", 'it\'s "quoted"', "100%", "a%20b", "sp\xe9cial \u6f22", "a/b?c#d@e:f&g=h+i", "x host=gone"],
+)
+def test_a_name_means_itself_whatever_it_is_made_of(server, name):
+    with Postgres(server.url("postgres"), "server").writable().session(autocommit=True) as session:
+        session.execute(f"drop database if exists {quote_identifier(name)}")
+        session.execute(f"create database {quote_identifier(name)} template template0 encoding 'UTF8'")
+    url = server.url(name)
+    assert Postgres(url, "odd").identity().datname == name
+    with pytest.raises(PermanentFailure, match="does not exist") as caught:
+        Postgres(url + "x", "odd").identity()
+    assert f'"{name}x"' in str(caught.value)
+
+
+# signs of which no four in a row stand in what a server or the driver says
+PASSWORDS = st.text(alphabet="QXZ7!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \t\xa7\u20ac", min_size=4, max_size=20)
+
+
+def connect(url: str) -> None:
+    """Use a url as the settings do."""
+    Postgres(resolve_url(SecretRef(env="URL"), {"URL": url}), "platform").identity()
+
+
+def said_by(caught: BaseException) -> str:
+    """Return all that any log of it could show."""
+    chain = ""
+    link: BaseException | None = caught
+    while link is not None:
+        chain += repr(link) + str(link)
+        link = link.__cause__ or link.__context__
+    return chain + "".join(traceback.format_exception(caught))
+
+
+@given(
+    password=PASSWORDS, escaped=st.booleans(), host=st.sampled_from(["refusing", "closed", "gone", "socket"])
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_piece_of_a_password_shows(server, caplog, password, escaped, host):
+    port = make_url(server.url("postgres")).port
+    address = {
+        "refusing": f"127.0.0.1:{port}",
+        "closed": "127.0.0.1:1",
+        "gone": "no-such-host.invalid",
+        "socket": "%2Fno%2Fsuch%2Ffolder",
+    }[host]
+    url = f"postgresql://postgres:{quote(password, safe='') if escaped else password}@{address}/postgres"
+    with caplog.at_level(logging.DEBUG), pytest.raises(HeraldError) as caught:
+        connect(url)
+    if escaped:
+        # the driver was asked, and refused
+        assert str(caught.value).startswith("connecting to platform: ")
+    said = said_by(caught.value) + repr(Postgres(url, "platform")) + caplog.text
+    said = said.replace(__file__, "")
+    assert not [piece for at in range(len(password) - 3) if (piece := password[at : at + 4]) in said]
+    assert quote(password, safe="") not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://postgres:wOrd-0f-ours@a@127.0.0.1:1/postgres",
+        "postgresql://postgres@127.0.0.1:1/postgres?sslmode=wOrd-0f-ours",
+        "postgresql://postgres@127.0.0.1:1/postgres?service=wOrd-0f-ours",
+        "postgresql://postgres@127.0.0.1:wOrd-0f-ours/postgres",
+        "postgresql://postgres:12/wOrd-0f-ours@127.0.0.1:1/postgres",
+        "wOrd-0f-ours",
+    ],
+)
+def test_a_url_that_is_none_is_not_tried(url):
+    with pytest.raises(UsageError, match=r"^the url of platform ") as caught:
+        Postgres(url, "platform").identity()
+    assert "wOrd" not in said_by(caught.value) + repr(Postgres(url, "platform"))
+
+
+def test_what_the_driver_says_is_masked():
+    url = "postgresql://role:w%40rd-of-ours@role-host:5432/shop?sslpassword=an%20other"
+    target = Postgres(url, "shop")
+    said = f"{url} w@rd-of-ours, w%40rd-of-ours, an other, an%20other; role of role-host"
+    error = translate_error(psycopg2.OperationalError(said), "connecting to shop", mask=target.mask)
+    assert error.message == "connecting to shop: *** ***, ***, ***, ***; role of role-host"
+    # a gap in a name would tell that the password is the same
+    for word in ("role", "password"):
+        named = Postgres(f"postgresql://role:{word}@db/shop", "shop")
+        assert named.mask("password of role") == "password of role"
+
+
+def test_sessions_of_one_address_share_an_engine_that_keeps_no_connection(database):
+    with database.session() as session:
+        pid = session.execute("select pg_backend_pid() as pid")[0]["pid"]
+    engine = database.engine
+    with database.session() as session:
+        assert database.engine is engine
+        assert session.execute("select pg_backend_pid() as pid")[0]["pid"] != pid
+        # an operator's view of what is left: only this one
+        counted = "select count(*) as sessions from pg_stat_activity where application_name = 'herald:index_rebuild'"
+        assert session.execute(counted)[0]["sessions"] == 1
+    assert session.connection.closed
 
 
 def test_unknown_database_is_permanent_and_lost_connection_is_not(server, database):

@@ -90,7 +90,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         found.postgres("shop", Capability.RESTORE, "t")
     with pytest.raises(UsageError, match="the environment variable MAINTAIN_URL is not set"):
         found.postgres("shop", Capability.MAINTAIN, "t")
-    with pytest.raises(UsageError, match=r"what \{env: OBSERVE_URL\} holds is not a database url") as caught:
+    with pytest.raises(
+        UsageError, match=r"the url that \{env: OBSERVE_URL\} holds is not a url such as"
+    ) as caught:
         found.postgres("shop", Capability.OBSERVE, "t")
     assert "word3" not in str(caught.value)
 
