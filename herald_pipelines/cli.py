@@ -1,20 +1,29 @@
 """The `herald` command: parses, calls the same functions as the assets, prints. Not here: decisions, SQL, Dagster.
 
 One JSON document on stdout with --json; logs and progress on stderr. Exit codes: 0 done, 1 the work failed, 2 wrong
-usage or configuration, 3 refused by a guard.
+usage or configuration, 3 refused by a guard, 128 + n interrupted by signal n.
 """
 
 import json
+import logging
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from herald_pipelines import console, operations
 from herald_pipelines.errors import HeraldError, UsageError
+from herald_pipelines.resources import interrupts
+
+DOCUMENT_VERSION = 1
+"""Of every --json document: rises when a field goes, changes its name or its type; new fields leave it as it is."""
+SIGNAL_EXIT_BASE = 128
+"""Of the shells: a program that signal n ended has the exit code 128 + n."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 database_option = click.option("--database", metavar="NAME", help="A database of herald.yaml, or ops.")
@@ -33,7 +42,7 @@ def herald() -> None:
 @json_option
 def demo(*, scale: float, as_json: bool) -> None:
     """Run a maintenance window on a sample platform, in an embedded PostgreSQL."""
-    _print(operations.demo(_environ(), Path.cwd(), scale=scale), console.show_demo, as_json=as_json)
+    _print(operations.demo(_environ(), _cwd(), scale=scale), console.show_demo, as_json=as_json)
 
 
 @herald.command()
@@ -43,22 +52,22 @@ def demo(*, scale: float, as_json: bool) -> None:
 @click.option(
     "--scale", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True, help="Size of the sample."
 )
-def up(*, port: int, scale: float) -> None:
+def up(*, port: int, scale: float) -> int:
     """Start everything: database, UI, schedules and sensors. Ctrl-C stops all."""
-    sys.exit(operations.up(_environ(), Path.cwd(), port=port, scale=scale))
+    return operations.up(_environ(), _cwd(), port=port, scale=scale)
 
 
 @herald.command()
 @json_option
 def migrate(*, as_json: bool) -> None:
     """Bring the ops database to this version's schema."""
-    _print(operations.migrate(_environ(), Path.cwd()), console.show_migration, as_json=as_json)
+    _print(operations.migrate(_environ(), _cwd()), console.show_migration, as_json=as_json)
 
 
 @herald.command(hidden=True)
 def dotenv() -> None:
     """Write the .env by which `dg` finds this home's Dagster instance; `make` does."""
-    operations.write_env(_environ(), Path.cwd())
+    operations.write_env(_environ(), _cwd())
 
 
 @herald.group()
@@ -70,7 +79,7 @@ def config() -> None:
 @json_option
 def config_check(*, as_json: bool) -> None:
     """Print the resolved settings, or every mistake at once."""
-    _print(operations.check(_environ(), Path.cwd()), console.show_settings, as_json=as_json)
+    _print(operations.check(_environ(), _cwd()), console.show_settings, as_json=as_json)
 
 
 @herald.command()
@@ -79,13 +88,11 @@ def config_check(*, as_json: bool) -> None:
 @database_option
 @click.option("--dry-run", is_flag=True, help="Print the plan; change and record nothing.")
 @json_option
-def run(*, task: str, window: str | None, database: str | None, dry_run: bool, as_json: bool) -> None:
+def run(*, task: str, window: str | None, database: str | None, dry_run: bool, as_json: bool) -> int:
     """Run a task of the calendar on one database, or on all."""
-    outcome = operations.run(
-        _environ(), Path.cwd(), task=task, window=window, database=database, dry_run=dry_run
-    )
+    outcome = operations.run(_environ(), _cwd(), task=task, window=window, database=database, dry_run=dry_run)
     _print(outcome.document, console.show_run, as_json=as_json)
-    sys.exit(outcome.exit_code)
+    return outcome.exit_code
 
 
 @herald.command()
@@ -94,7 +101,7 @@ def run(*, task: str, window: str | None, database: str | None, dry_run: bool, a
 @json_option
 def windows(*, missed: bool, database: str | None, as_json: bool) -> None:
     """Show the maintenance windows and what became of them."""
-    found = operations.windows(_environ(), Path.cwd(), missed=missed, database=database)
+    found = operations.windows(_environ(), _cwd(), missed=missed, database=database)
     _print(found, console.show_windows, as_json=as_json)
 
 
@@ -103,63 +110,120 @@ def windows(*, missed: bool, database: str | None, as_json: bool) -> None:
 @json_option
 def indexes(*, database: str, as_json: bool) -> None:
     """Show each index with its bloat, its use and the verdicts on it."""
-    _print(
-        operations.indexes(_environ(), Path.cwd(), database=database), console.show_indexes, as_json=as_json
-    )
+    _print(operations.indexes(_environ(), _cwd(), database=database), console.show_indexes, as_json=as_json)
 
 
 def _environ() -> Mapping[str, str]:
     return dict(os.environ)
 
 
-def _print(document: Mapping[str, Any], show: Any, *, as_json: bool) -> None:  # noqa: ANN401 - a function of the document
-    if as_json:
-        click.echo(json.dumps(document, indent=2, default=str))
-    else:
-        show(document)
+def _cwd() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError(
+            "the current folder does not exist any more", hint="change to one that does"
+        ) from None
 
 
-def _say_error(error: HeraldError) -> None:
-    click.echo(f"herald: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"HINT: {error.hint}", err=True)
+def _print(document: Mapping[str, Any], show: Callable[[Mapping[str, Any]], None], *, as_json: bool) -> None:
+    """Print a result on stdout; a reader that went away (`herald windows | head`) is not an error worth a word.
+
+    Raises:
+        HeraldError: it could not be written.
+    """
+    try:
+        if as_json:
+            click.echo(json.dumps({"version": DOCUMENT_VERSION, **document}, indent=2, default=str))
+        else:
+            show(document)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _abandon(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            raise HeraldError(f"the result could not be written: {_reason(error)}") from error
+
+
+def _tell(*lines: str) -> None:
+    """Say something on stderr, where somebody listens."""
+    try:
+        for line in lines:
+            click.echo(line, err=True)
+    except OSError:
+        _abandon(sys.stderr)
+
+
+def _tell_error(error: HeraldError) -> int:
+    _tell(f"herald: {error.message}", *([f"HINT: {error.hint}"] if error.hint else []))
+    return error.exit_code
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _abandon(stream: TextIO | None) -> None:
+    """Let what is still in a stream's buffer go nowhere, or the interpreter fails over it at its end."""
+    if stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its code."""
+    interrupts.catch_signals()
+    # What libraries warn of (each failed try of Dagster's storage) is said by the error that ends their tries.
+    logging.getLogger().addHandler(logging.NullHandler())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # What a terminal's encoding lacks is shown by its number.
+            stream.reconfigure(errors="backslashreplace")
+    code = _invoke(arguments)
     try:
-        herald.main(
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        _abandon(sys.stderr)
+    sys.exit(code)
+
+
+def _invoke(arguments: Sequence[str] | None) -> int:
+    try:
+        code = herald.main(
             args=None if arguments is None else list(arguments), prog_name="herald", standalone_mode=False
         )
     except HeraldError as error:
-        _say_error(error)
-        sys.exit(error.exit_code)
+        return _tell_error(error)
     except click.exceptions.NoArgsIsHelpError as error:
         # A group without a command: its help is the answer, and nothing was done.
-        click.echo(error.format_message(), err=True)
-        sys.exit(2)
+        _tell(error.format_message())
+        return UsageError.exit_code
     except click.ClickException as error:
         message = error.format_message().rstrip(".")
-        click.echo(f"herald: {message[:1].lower()}{message[1:]}", err=True)
-        click.echo(
-            "HINT: `herald --help` lists the commands, `herald COMMAND --help` their options", err=True
-        )
-        sys.exit(2)
-    except PermissionError as error:
-        _say_error(
-            UsageError(
-                f"{error.filename} may not be used by this user",
-                hint="let HERALD_HOME name a folder that you may write",
-            )
-        )
-        sys.exit(2)
+        hint = "`herald --help` lists the commands, `herald COMMAND --help` their options"
+        return _tell_error(UsageError(f"{message[:1].lower()}{message[1:]}", hint=hint))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("herald: interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away (`herald windows | head`): not an error worth a word.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return _tell_interrupted()
+    except OSError as error:
+        # Click writes a line where it sees an interrupt, which fails where nobody takes it.
+        return _tell_interrupted() if interrupts.received() else _tell_error(_describe(error))
+    return code if isinstance(code, int) else 0
+
+
+def _tell_interrupted() -> int:
+    _tell("herald: interrupted")
+    return SIGNAL_EXIT_BASE + (interrupts.received() or signal.SIGINT)
+
+
+def _describe(error: OSError) -> HeraldError:
+    """Return the error for what the system refused us: a file, or one of our streams."""
+    if isinstance(error, PermissionError):
+        return UsageError(
+            f"{error.filename} may not be used by this user",
+            hint="let HERALD_HOME name a folder that you may write",
+        )
+    _abandon(sys.stdout)
+    return HeraldError(f"{error.filename or 'input or output failed'}: {_reason(error)}")
 
 
 if __name__ == "__main__":

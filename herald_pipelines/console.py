@@ -3,14 +3,18 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import yaml
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from herald_pipelines.values import format_bytes, format_seconds
+from herald_pipelines.values import format_bytes, format_seconds, utc_now
 
 Document = Mapping[str, Any]
 
@@ -20,15 +24,59 @@ INDEXES_SHOWN = 50
 PIPE_WIDTH = 250
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the caller, who knows what it means, in place of exiting here."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Return the console for results (stdout); where it is no terminal, lines are as long as they need to be."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=PIPE_WIDTH)
+    console = _Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else _Console(highlight=False, soft_wrap=True, width=PIPE_WIDTH)
 
 
-def progress() -> Console:
-    """Return the console for progress and logs (stderr)."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+def tell(text: str) -> None:
+    """Say on stderr what happens, a line with the time."""
+    _tell(_Console(stderr=True, highlight=False, soft_wrap=True), text, utc_now())
+
+
+def _tell(console: Console, text: str, began: datetime) -> None:
+    # Work does not end because nobody can be told of it.
+    with suppress(OSError):
+        console.print(f"[dim]{began:%H:%M:%S}[/dim] {escape(text)}")
+
+
+@contextmanager
+def progress() -> Generator[Callable[[str], None]]:
+    """Give the function that tells on stderr what is going on, a step at a time.
+
+    On a terminal the present step has a spinner and its duration, below those that are over; elsewhere each step is
+    a line with the time.
+    """
+    console = _Console(stderr=True, highlight=False, soft_wrap=True)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield tell
+        return
+    columns = SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False)
+    present: list[tuple[str, datetime]] = []
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+
+        def end_step() -> None:
+            for step in bar.task_ids:
+                bar.remove_task(step)
+            while present:
+                _tell(console, *present.pop())
+
+        def begin_step(text: str) -> None:
+            end_step()
+            present.append((text, utc_now()))
+            bar.add_task(text, total=None)
+
+        try:
+            yield begin_step
+        finally:
+            end_step()
 
 
 def _table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
@@ -48,8 +96,9 @@ def _percent(ratio: float | None) -> str:
 
 
 def show_settings(document: Document) -> None:
-    """Print the resolved settings as YAML."""
-    out().print(yaml.safe_dump(dict(document), sort_keys=False).rstrip(), markup=False)
+    """Print the resolved settings and the calendar's slots as YAML."""
+    resolved = {**document["settings"], "slots": document["slots"]}
+    out().print(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
 
 
 def show_migration(document: Document) -> None:

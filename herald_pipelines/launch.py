@@ -17,6 +17,8 @@ from herald_pipelines.assembly import ASSET_KEYS, build_definitions
 from herald_pipelines.bootstrap import writing_home
 from herald_pipelines.environment import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE, Environment
 from herald_pipelines.errors import DatabaseUnavailable, HeraldError, UsageError
+from herald_pipelines.records import clean
+from herald_pipelines.resources import interrupts
 from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.runs import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
@@ -24,6 +26,7 @@ from herald_pipelines.slots import Slot
 from herald_pipelines.tasks import TaskResult
 
 Say = Callable[[str], None]
+STORAGE_ERRORS = (DagsterPostgresException, sqlalchemy.exc.SQLAlchemyError)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
 
     Raises:
         UsageError: the variable holds no url, or the home cannot be written.
-        DatabaseUnavailable: its storage cannot be reached.
+        DatabaseUnavailable: its storage cannot be reached, or goes away within the block.
     """
     home = environment.settings.home
     if environment.dagster_url is not None:
@@ -57,15 +60,29 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
     os.environ.update(dagster_variables(home, url))
     try:
         opened = dg.DagsterInstance.get()
-    except (DagsterPostgresException, sqlalchemy.exc.SQLAlchemyError) as error:
+    except STORAGE_ERRORS as error:
         raise DatabaseUnavailable(
             "dagster's storage cannot be used",
             hint=f"the role of {DAGSTER_URL_VARIABLE} must be allowed to create tables"
             if environment.dagster_url
             else None,
         ) from error
-    with opened as instance:
-        yield instance
+    try:
+        with opened as instance:
+            yield instance
+    except STORAGE_ERRORS as error:
+        raise DatabaseUnavailable(
+            f"dagster's storage went away: {_origin(error)}",
+            hint="start its server again, and then this command: what was left open is found and closed",
+        ) from error
+
+
+def _origin(error: BaseException) -> str:
+    """Return in one line what the server or its driver had said, which Dagster wraps into errors of its own."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    origin = getattr(error, "orig", None) or error
+    return clean(" ".join(str(origin).split()))
 
 
 def _require_storage(url: str) -> None:
@@ -102,7 +119,11 @@ def launch(
     window: str,
     say: Say,
 ) -> Launched:
-    """Run one task on one database for one window, through the job of its slot."""
+    """Run one task on one database for one window, through the job of its slot.
+
+    Raises:
+        KeyboardInterrupt: a signal asked this process to end; Dagster has reported the run as failed by then.
+    """
     results: list[TaskResult] = []
 
     def keep(_database: str, result: TaskResult) -> None:
@@ -125,6 +146,8 @@ def launch(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
+    if interrupts.received():
+        raise KeyboardInterrupt
     failures = [event.step_failure_data for event in outcome.all_events if event.is_step_failure]
     failure = failures[0].user_failure_data if failures else None
     return Launched(

@@ -68,7 +68,7 @@ def check(environ: Environ, cwd: Path) -> Document:
         texts = dict.fromkeys(error.message for error in mistakes)
         raise UsageError("\n".join(texts), hint=mistakes[-1].hint)
     return {
-        **document,
+        "settings": document,
         "slots": {slot.name: f"{slot.rhythm}: {', '.join(slot.tasks)}" for slot in slots},
     }
 
@@ -76,8 +76,7 @@ def check(environ: Environ, cwd: Path) -> Document:
 def migrate(environ: Environ, cwd: Path) -> Document:
     """Bring the ops database to this version's schema."""
     environment = Environment.load(environ, cwd)
-    say = _say()
-    with running(environment, say, create=True):
+    with console.progress() as say, running(environment, say, create=True):
         report = prepare(environment, scale=None, say=say)
     return {
         "revision": report.to_revision,
@@ -89,11 +88,14 @@ def migrate(environ: Environ, cwd: Path) -> Document:
 def indexes(environ: Environ, cwd: Path, *, database: str) -> Document:
     """Measure and judge the indexes of a database; reads only, with or without an ops database."""
     environment = Environment.load(environ, cwd)
-    settings, now, say = environment.settings, utc_now(), _say()
+    settings, now = environment.settings, utc_now()
     own = settings.database(database).url is not None
     notes: list[str] = []
     # A database of the operator's own is analysed before anything of ours is set up, too.
-    with nullcontext() if own and not environment.is_set_up else running(environment, say):
+    with (
+        console.progress() as say,
+        nullcontext() if own and not environment.is_set_up else running(environment, say),
+    ):
         observe = environment.targets.postgres(database, Capability.OBSERVE, "indexes")
         identity = observe.identity()
         ops = _reachable_ops(environment, notes)
@@ -121,8 +123,12 @@ def windows(environ: Environ, cwd: Path, *, missed: bool, database: str | None) 
     environment = Environment.load(environ, cwd)
     if database is not None:
         environment.settings.database(database)
-    now, say = utc_now(), _say()
-    with running(environment, say), dagster_instance(environment) as instance:
+    now = utc_now()
+    with (
+        console.progress() as say,
+        running(environment, say),
+        dagster_instance(environment) as instance,
+    ):
         reap_dead_runs(instance, socket.gethostname())
         ledger = Ledger(environment.targets.ops("windows", read_only=True))
         states = window_states(instance, environment.calendar, environment.settings, ASSET_KEYS, ledger, now)
@@ -158,13 +164,13 @@ def run(
     if task not in TASKS:
         raise unknown_value("task", task, TASKS)
     slot = environment.calendar.slot_of(task)
-    settings, now, say = environment.settings, utc_now(), _say()
+    settings, now = environment.settings, utc_now()
     if database is not None:
         settings.database(database)
     key = _window(slot, window, now)
     names = [database] if database else [name for name in settings.names() if settings.is_enabled(name, task)]
     # A first run makes our own embedded databases; an ops database elsewhere is migrated by its operator.
-    with running(environment, say, create=not dry_run):
+    with console.progress() as say, running(environment, say, create=not dry_run):
         if settings.embedded and not dry_run:
             prepare(environment, scale=None, say=say)
         if dry_run:
@@ -193,30 +199,30 @@ def run(
 def up(environ: Environ, cwd: Path, *, port: int, scale: float) -> int:
     """Start everything and keep it running until a signal ends it."""
     environment = Environment.load(environ, cwd)
-    say = _say()
     if environment.settings.source is not None:
         # The processes run in another folder.
         environ = {**environ, "HERALD_CONFIG": str(environment.settings.source.absolute())}
-    with running(environment, say, create=True):
-        prepare(environment, scale=scale, say=say)
-        if environment.dagster_url is not None:
-            # An answer now, rather than from the logs of processes that do not come up.
-            with dagster_instance(environment):
-                pass
+    with running(environment, console.tell, create=True):
+        with console.progress() as say:
+            prepare(environment, scale=scale, say=say)
+            if environment.dagster_url is not None:
+                # An answer now, rather than from the logs of processes that do not come up.
+                with dagster_instance(environment):
+                    pass
         return supervisor.up(
             environment.settings.home,
             port=port,
             environ=environ,
             storage=environment.dagster_url or environment.embedded,
-            say=say,
+            say=console.tell,
         )
 
 
 def write_env(environ: Environ, cwd: Path) -> Document:
     """Write the .env by which `dg` finds this home's Dagster instance."""
     environment = Environment.load(environ, cwd)
-    with running(environment, _say(), create=True):
-        prepare(environment, scale=None, say=_say())
+    with console.progress() as say, running(environment, say, create=True):
+        prepare(environment, scale=None, say=say)
         prepare_dagster_home(environment.settings.home)
         url = environment.dagster_url or environment.embedded.url(DAGSTER_DATABASE)
         return {"path": str(write_dotenv(cwd, environment.settings.home, url))}
@@ -235,8 +241,7 @@ def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
             f"the demo needs the sample platform, and {environment.settings.source} names databases of its own",
             hint="run it in a folder without herald.yaml",
         )
-    say = _say()
-    with running(environment, say, create=True):
+    with console.progress() as say, running(environment, say, create=True):
         prepare(environment, scale=scale, say=say)
         with dagster_instance(environment) as instance:
             for database in (OPS, SAMPLE):
@@ -345,14 +350,3 @@ def _reachable_ops(environment: Environment, notes: list[str]) -> Postgres | Non
         return None
     notes.append("no history: the ops database holds no schema of ours (herald migrate creates it)")
     return None
-
-
-def _say() -> Callable[[str], None]:
-    """Return the function that shows progress: a line on stderr, with the time."""
-    shown = console.progress()
-
-    def say(text: str) -> None:
-        shown.print(f"[dim]{utc_now():%H:%M:%S}[/dim] ", end="")
-        shown.print(text, markup=False)
-
-    return say

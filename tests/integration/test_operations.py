@@ -1,22 +1,15 @@
 """What an operator asks of the commands: documents, exit codes, and what they leave behind, on real databases."""
 
 import json
-import os
-import subprocess
-import sys
-import uuid
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 import pytest
-import sqlalchemy as sa
 import yaml
+from bank import BLOATED, Bank, execute
 
 from herald_pipelines import operations
 from herald_pipelines.errors import DatabaseUnavailable, UsageError
-from herald_pipelines.resources.queries import sql_root
 from servers import TestServer
 
 # Dagster warns of the tags that it makes itself of a multi-partition key.
@@ -24,118 +17,10 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Non-compliant tag keys like .'dagster/partition/:DeprecationWarning"
 )
 
-ROWS = 60_000
 INDEX_FIELDS = {
     "schema", "table", "index", "access_method", "size_bytes", "bloat_ratio", "bloat_bytes", "bloat_method",
     "bloat_error_bound", "scans", "scans_window_days", "verdicts", "notes", "rebuild_planned",
 }  # fmt: skip
-# pgbench's accounts, whose balance is indexed; most rows go after the load, as churn leaves them.
-CHURN = f"""
-create table bank.pgbench_accounts (aid int primary key, bid int, abalance int, filler char(84))
-  with (autovacuum_enabled = off);
-create index accounts_by_balance on bank.pgbench_accounts (abalance, aid);
-insert into bank.pgbench_accounts select n, n % 10, hashint4(n), '' from generate_series(1, {ROWS}) n;
-"""
-REMOVAL = "delete from bank.pgbench_accounts where aid % 10 <> 0"
-BLOATED = "bank.accounts_by_balance"
-
-
-def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-    finally:
-        connection.close()
-
-
-def as_role(url: str, role: str, password: str) -> str:
-    return sa.make_url(url).set(username=role, password=password).render_as_string(hide_password=False)
-
-
-@dataclass
-class Bank:
-    """A churned database of an operator's own, the herald.yaml that names it, and its superuser's url."""
-
-    home: Path
-    server: TestServer
-    url: str
-    environ: dict[str, str]
-
-    def write(self, *, ops: bool, **options: Any) -> None:
-        urls = {"observe": {"env": "BANK_OBSERVE"}, "maintain": {"env": "BANK_MAINTAIN"}}
-        document: dict[str, Any] = {"version": 1, "databases": {"bank": {"url": urls, **options}}}
-        if ops:
-            document["ops"] = {"url": {"env": "OPS_URL"}}
-        (self.home / "herald.yaml").write_text(yaml.safe_dump(document))
-
-    def migrate(self) -> None:
-        self.environ["OPS_URL"] = self.server.create_database()
-        self.environ["HERALD_DAGSTER_URL"] = self.server.create_database()
-        operations.migrate(self.environ, self.home)
-
-    def run(self, task: str = "index_rebuild", *, dry_run: bool = False) -> operations.RunOutcome:
-        return operations.run(
-            self.environ, self.home, task=task, window=None, database="bank", dry_run=dry_run
-        )
-
-    def indexes(self) -> dict[str, Any]:
-        return operations.indexes(self.environ, self.home, database="bank")
-
-    def ledger(self) -> list[tuple[Any, ...]]:
-        return execute(
-            self.environ["OPS_URL"],
-            "select object_name, outcome, result from herald.maintenance_log"
-            " where task = 'index_rebuild' and object_name is not null order by id",
-        )
-
-    def size_and_file(self, index: str = BLOATED) -> tuple[int, int]:
-        ((size, node),) = execute(
-            self.url, f"select pg_relation_size('{index}'), pg_relation_filenode('{index}')"
-        )
-        return size, node
-
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "herald_pipelines.cli", *words],
-            cwd=self.home,
-            env={**os.environ, **self.environ},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-
-@pytest.fixture
-def bank(home: Path, server: TestServer, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    # The commands leave Dagster's variables in the process.
-    for name in ("DAGSTER_HOME", "HERALD_HOME", "HERALD_DAGSTER_URL"):
-        monkeypatch.setenv(name, "")
-    url, password = server.create_database(), uuid.uuid4().hex
-    execute(
-        url,
-        "do $$ begin if to_regrole('bank_owner') is null then create role bank_owner; end if; end $$;"
-        f"create schema bank authorization bank_owner; set role bank_owner; {CHURN}",
-    )
-    execute(url, REMOVAL)
-    execute(url, "vacuum analyze bank.pgbench_accounts")
-    for name in ("observe", "maintain"):
-        execute(url, (sql_root() / "roles" / f"{name}.sql").read_text())
-        execute(url, f"alter role herald_{name} password '{password}'")
-    return Bank(
-        home,
-        server,
-        url,
-        {
-            "HERALD_HOME": str(home),
-            "BANK_OBSERVE": as_role(url, "herald_observe", password),
-            "BANK_MAINTAIN": as_role(url, "herald_maintain", password),
-            "PATH": os.environ["PATH"],
-        },
-    )
 
 
 def test_indexes_are_told_before_anything_is_set_up(bank: Bank) -> None:
@@ -298,17 +183,3 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"herald's home .*/file/home cannot be used: not a directory"):
         operations.migrate({"HERALD_HOME": str(tmp_path / "file" / "home")}, tmp_path)
-
-
-def test_herald_alone_prints_its_help(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "herald_pipelines.cli"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert (done.stdout, done.stderr.splitlines()[0]) == ("", "Usage: herald [OPTIONS] COMMAND [ARGS]...")
-    assert "HINT" not in done.stderr

@@ -1,0 +1,176 @@
+"""The `herald` process at its edges: signals, streams that cannot be written, folders that are gone, servers that go away."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psycopg2
+import pytest
+from bank import Bank, execute
+
+from herald_pipelines.environment import Environment
+from herald_pipelines.errors import DatabaseUnavailable
+from herald_pipelines.launch import dagster_instance
+
+# Nothing here depends on the server's version.
+on_one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
+COMMAND = [sys.executable, "-m", "herald_pipelines.cli"]
+
+
+def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    while not ready():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def herald(
+    words: Sequence[str], cwd: Path, *, through: str = '"$@"', **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command by a shell, which redirects its streams as `through` says."""
+    return subprocess.run(
+        ["/bin/sh", "-c", through, "sh", *COMMAND, *words],
+        cwd=cwd,
+        env={**os.environ, "HERALD_HOME": str(cwd / "herald-home"), **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def start(bank: Bank, *words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=bank.home,
+        env={**os.environ, **bank.environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@on_one_server
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_a_signal_interrupts_a_run_and_closes_its_row(bank: Bank, number: signal.Signals) -> None:
+    bank.write(ops=True, mode="apply", guards={"max_transaction_seconds": 0, "wait_seconds": 600})
+    bank.migrate()
+    rows = "select outcome from herald.maintenance_log where task = 'index_rebuild'"
+    busy = psycopg2.connect(bank.url)
+    try:
+        busy.cursor().execute("select 1")
+        run = start(bank, "run", "index_rebuild", "--json")
+        wait_until(lambda: execute(bank.environ["OPS_URL"], rows) == [("running",)], run)
+        run.send_signal(number)
+        stdout, stderr = run.communicate(timeout=60)
+    finally:
+        busy.close()
+    assert (run.returncode, stdout) == (128 + number, ""), stderr
+    assert stderr.splitlines()[-1] == "herald: interrupted"
+    assert "Traceback" not in stderr
+    # The ops database, next in line, is not begun with.
+    assert execute(bank.environ["OPS_URL"], rows) == [("interrupted",)]
+    assert execute(bank.environ["HERALD_DAGSTER_URL"], "select status from runs") == [("FAILURE",)]
+
+
+@on_one_server
+def test_what_is_started_to_survive_a_hang_up_does(bank: Bank) -> None:
+    bank.write(ops=True, mode="apply", guards={"max_transaction_seconds": 0, "wait_seconds": 600})
+    bank.migrate()
+    rows = "select outcome from herald.maintenance_log where task = 'index_rebuild'"
+    busy = psycopg2.connect(bank.url)
+    busy.cursor().execute("select 1")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; the child inherits it
+    try:
+        run = start(bank, "run", "index_rebuild", "--database", "bank")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_until(lambda: execute(bank.environ["OPS_URL"], rows) == [("running",)], run)
+    run.send_signal(signal.SIGHUP)
+    busy.close()
+    _, stderr = run.communicate(timeout=120)
+    assert run.returncode == 0, stderr
+    assert execute(bank.environ["OPS_URL"], f"{rows} and object_name is null") == [("done",)]
+
+
+@on_one_server
+def test_dagster_storage_that_goes_away_is_told_in_one_sentence(bank: Bank) -> None:
+    bank.write(ops=True)
+    bank.migrate()
+    storage = bank.environ["HERALD_DAGSTER_URL"].rpartition("/")[2].partition("?")[0]
+
+    def lose_it() -> None:
+        with dagster_instance(Environment.load(bank.environ, bank.home)) as instance:
+            execute(bank.url, f'drop database "{storage}" with (force)')
+            instance.get_runs()
+
+    with pytest.raises(
+        DatabaseUnavailable, match=rf'^dagster\'s storage went away: .*"{storage}" does not exist'
+    ):
+        lose_it()
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    done = herald(["windows"], folder, through='rmdir "$PWD" && "$@"')
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == "herald: the current folder does not exist any more"
+
+
+@pytest.mark.parametrize("words", [["config", "check"], ["config", "check", "--json"]], ids=" ".join)
+def test_a_full_disk_under_stdout_is_a_failure(tmp_path: Path, words: Sequence[str]) -> None:
+    done = herald(words, tmp_path, through='"$@" >/dev/full')
+    assert (done.returncode, done.stderr) == (
+        1, "herald: the result could not be written: no space left on device\n",
+    )  # fmt: skip
+
+
+def test_help_needs_room_too(tmp_path: Path) -> None:
+    done = herald(["--help"], tmp_path, through='"$@" >/dev/full')
+    assert (done.returncode, done.stderr) == (
+        1, "herald: input or output failed: no space left on device\n",
+    )  # fmt: skip
+
+
+@on_one_server
+def test_nothing_depends_on_stderr(bank: Bank) -> None:
+    bank.write(ops=False)
+    words = ["indexes", "--database", "bank", "--json"]
+    for redirection in ("2>/dev/full", "2>&-"):
+        done = herald(words, bank.home, through=f'"$@" {redirection}', **bank.environ)
+        assert done.returncode == 0
+        assert '"accounts_by_balance"' in done.stdout
+        failed = herald(["run", "nothing"], bank.home, through=f'"$@" {redirection}', **bank.environ)
+        assert (failed.returncode, failed.stdout) == (2, "")
+
+
+def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
+    for words in (["config", "check"], ["config", "check", "--json"]):
+        done = herald(words, tmp_path, through='{ "$@"; echo $? >code; } | true')
+        assert (done.stderr, (tmp_path / "code").read_text()) == ("", "0\n")
+        done = herald(words, tmp_path, through='"$@" >&-')
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@on_one_server
+def test_names_are_shown_in_any_encoding(bank: Bank) -> None:
+    execute(bank.url, 'create index "été ☃" on bank.pgbench_accounts (bid); update pg_index set indisvalid = false'
+            " where indexrelid = 'bank.\"été ☃\"'::regclass")  # fmt: skip
+    bank.write(ops=False)
+    ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    shown = herald(["indexes", "--database", "bank"], bank.home, **bank.environ, **ascii_only)
+    assert shown.returncode == 0, shown.stderr
+    assert r"bank.\xe9t\xe9 \u2603" in shown.stdout
+    unknown = herald(["indexes", "--database", "☃"], bank.home, **bank.environ, **ascii_only)
+    assert (unknown.returncode, "Traceback" in unknown.stderr) == (2, False)
+
+
+def test_herald_alone_prints_its_help(tmp_path: Path) -> None:
+    done = herald([], tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == "Usage: herald [OPTIONS] COMMAND [ARGS]..."
+    assert "HINT" not in done.stderr
