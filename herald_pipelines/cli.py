@@ -35,7 +35,7 @@ def herald() -> None:
     """Maintenance that is proven, for PostgreSQL platforms."""
 
 
-@herald.command()
+@herald.command(epilog="Example: herald demo --scale 0.2")
 @click.option(
     "--scale", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True, help="Size of the sample."
 )
@@ -45,7 +45,7 @@ def demo(*, scale: float, as_json: bool) -> None:
     _print(operations.demo(_environ(), _cwd(), scale=scale), console.show_demo, as_json=as_json)
 
 
-@herald.command()
+@herald.command(epilog="Example: herald up --port 3001")
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI."
 )
@@ -57,7 +57,7 @@ def up(*, port: int, scale: float) -> int:
     return operations.up(_environ(), _cwd(), port=port, scale=scale)
 
 
-@herald.command()
+@herald.command(epilog="Example: herald migrate")
 @json_option
 def migrate(*, as_json: bool) -> None:
     """Bring the ops database to this version's schema."""
@@ -70,33 +70,33 @@ def dotenv() -> None:
     operations.write_env(_environ(), _cwd())
 
 
-@herald.group()
+@herald.group(epilog="Example: herald config check")
 def config() -> None:
     """Read and check herald.yaml."""
 
 
-@config.command("check")
+@config.command("check", epilog="Example: HERALD_CONFIG=/etc/herald.yaml herald config check --json")
 @json_option
 def config_check(*, as_json: bool) -> None:
     """Print the resolved settings, or every mistake at once."""
     _print(operations.check(_environ(), _cwd()), console.show_settings, as_json=as_json)
 
 
-@herald.command()
+@herald.command(epilog="Example: herald run index_rebuild --database shop --dry-run")
 @click.argument("task")
 @click.option("--window", metavar="KEY", help="Key of an opened window; the newest by default.")
 @database_option
 @click.option("--dry-run", is_flag=True, help="Print the plan; change and record nothing.")
 @json_option
 def run(*, task: str, window: str | None, database: str | None, dry_run: bool, as_json: bool) -> int:
-    """Run a task of the calendar on one database, or on all."""
+    """Run a task of the calendar on one database, or on all; `herald config check` names the tasks."""
     outcome = operations.run(_environ(), _cwd(), task=task, window=window, database=database, dry_run=dry_run)
     _print(outcome.document, console.show_run, as_json=as_json)
     return outcome.exit_code
 
 
-@herald.command()
-@click.option("--missed", is_flag=True, help="Only those that are missing, waiting or given up.")
+@herald.command(epilog="Example: herald windows --missed --database shop")
+@click.option("--missed", is_flag=True, help="Only those that should be complete and are not.")
 @database_option
 @json_option
 def windows(*, missed: bool, database: str | None, as_json: bool) -> None:
@@ -105,12 +105,20 @@ def windows(*, missed: bool, database: str | None, as_json: bool) -> None:
     _print(found, console.show_windows, as_json=as_json)
 
 
-@herald.command()
+@herald.command(epilog="Example: herald indexes --database shop --json")
 @click.option("--database", metavar="NAME", required=True, help="A database of herald.yaml, or ops.")
 @json_option
 def indexes(*, database: str, as_json: bool) -> None:
     """Show each index with its bloat, its use and the verdicts on it."""
     _print(operations.indexes(_environ(), _cwd(), database=database), console.show_indexes, as_json=as_json)
+
+
+@herald.command(epilog="Example: herald roles observe | psql postgresql://postgres@db.example/shop")
+@click.argument("role", metavar="observe|maintain|ops")
+def roles(*, role: str) -> None:
+    """Print the SQL that creates a role with the least rights on a target, or the groups of the ops database."""
+    sql = operations.role_sql(role)
+    _deliver(lambda: click.echo(sql, nl=False))
 
 
 def _environ() -> Mapping[str, str]:
@@ -127,16 +135,21 @@ def _cwd() -> Path:
 
 
 def _print(document: Mapping[str, Any], show: Callable[[Mapping[str, Any]], None], *, as_json: bool) -> None:
-    """Print a result on stdout; a reader that went away (`herald windows | head`) is not an error worth a word.
+    if as_json:
+        text = json.dumps({"version": DOCUMENT_VERSION, **document}, indent=2, default=str)
+        _deliver(lambda: click.echo(text))
+    else:
+        _deliver(lambda: show(document))
+
+
+def _deliver(write: Callable[[], None]) -> None:
+    """Write a result to stdout; a reader that went away (`herald windows | head`) is not an error worth a word.
 
     Raises:
         HeraldError: it could not be written.
     """
     try:
-        if as_json:
-            click.echo(json.dumps({"version": DOCUMENT_VERSION, **document}, indent=2, default=str))
-        else:
-            show(document)
+        write()
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:

@@ -153,7 +153,7 @@ def _become_owner(session: Session) -> None:
         role = session.connection.info.user
         raise UsageError(
             f"role {role!r} may not set up the schema herald: {error.message}",
-            hint=f"run sql/roles/ops.sql here once as a superuser, then: grant herald_owner to {role}",
+            hint=f"let a superuser run here once: herald roles ops | psql; then: grant herald_owner to {role}",
         ) from error
 
 

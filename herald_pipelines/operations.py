@@ -25,6 +25,7 @@ from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import prepare_dagster_home, write_dotenv
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.resources.queries import sql_root
 from herald_pipelines.runs import reap_dead_runs
 from herald_pipelines.settings import OPS, SAMPLE, check_config, find_calendar
 from herald_pipelines.slots import Slot, last_opening, opens_at, window_key
@@ -83,6 +84,18 @@ def migrate(environ: Environ, cwd: Path) -> Document:
         "from_revision": report.from_revision,
         "applied": list(report.applied),
     }
+
+
+def role_sql(role: str) -> str:
+    """Return the SQL that creates a role.
+
+    Raises:
+        UsageError: no such role.
+    """
+    known = {path.stem: path for path in (sql_root() / "roles").glob("*.sql")}
+    if role not in known:
+        raise unknown_value("role", role, known)
+    return known[role].read_text(encoding="utf-8")
 
 
 def indexes(environ: Environ, cwd: Path, *, database: str) -> Document:

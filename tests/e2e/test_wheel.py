@@ -88,6 +88,15 @@ def test_commands_explain_themselves(programs: Path, tmp_path: Path) -> None:
     assert "demo" in done.stdout
 
 
+def test_roles_are_printed_for_psql(programs: Path, tmp_path: Path) -> None:
+    for path in sorted((ROOT / "sql" / "roles").glob("*.sql")):
+        done = execute(programs / "herald", "roles", path.stem, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, path.read_text()), done.stderr
+    unknown = execute(programs / "herald", "roles", "backup", cwd=tmp_path)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr == "herald: unknown role 'backup' (known: maintain, observe, ops)\n"
+
+
 COUNT_ASSETS = """
 from herald_pipelines.definitions import defs
 print(len(defs.resolve_asset_graph().get_all_asset_keys()))
