@@ -18,9 +18,15 @@ from herald_pipelines.database.indexes.bloat import (
     estimate_bloat,
     needs_confirmation,
 )
+from herald_pipelines.database.indexes.continuity import ServerState
 from herald_pipelines.database.indexes.disk import read_free_disk
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexUsage
-from herald_pipelines.database.indexes.history import ServerUsage, read_baselines, usage_windows
+from herald_pipelines.database.indexes.history import (
+    ServerCounters,
+    Servers,
+    read_baselines,
+    usage_windows,
+)
 from herald_pipelines.database.indexes.plan import (
     READ_BYTES_PER_SECOND,
     RebuildLimits,
@@ -48,9 +54,8 @@ class IndexAnalysis:
     usage: Mapping[int, UsageWindow]
     judged: tuple[IndexVerdicts, ...]
     plan: RebuildPlan
-    servers: ServerUsage | None
-    """The counters by server, where there are replicas."""
-    stats_reset_at: datetime | None
+    servers: Servers
+    """The same counters by server."""
     unconfirmed: Mapping[int, str]
     """Why an index that should have been confirmed was not."""
 
@@ -91,19 +96,17 @@ def analyze_indexes(
     """
     deadline = time.monotonic() + budget_seconds
     with observe.session(autocommit=True) as session:
+        state = _read_state(session)
         own = read_index_facts(session)
         say(f"{len(own)} indexes, {format_bytes(sum(index.size_bytes for index in own))}")
-        stats_reset_at = session.fetch_one("indexes/read_stats_reset")["stats_reset_at"]
         building = _find_building(own, session.fetch("indexes/list_builds"))
-        facts, servers = _add_replicas(own, replicas, identity)
+        facts, servers = _add_replicas(own, state, replicas, identity)
         baselines: Mapping[int, Baseline] = {}
         usage: dict[int, UsageWindow] = {}
         if ops is not None:
             with ops.session() as remembered:
                 baselines = read_baselines(remembered, identity)
-                usage = usage_windows(
-                    remembered, identity, facts, now, stats_reset_at=stats_reset_at, servers=servers
-                )
+                usage = usage_windows(remembered, identity, facts, now, servers)
         wanted = [
             index
             for index in facts
@@ -136,7 +139,6 @@ def analyze_indexes(
         judged=judge(facts, usage, bloat, settings, now, building=building),
         plan=plan_rebuilds(facts, bloat, limits, building=building),
         servers=servers,
-        stats_reset_at=stats_reset_at,
         unconfirmed=unconfirmed,
     )
 
@@ -149,11 +151,8 @@ def describe_indexes(analysis: IndexAnalysis, now: datetime) -> list[dict[str, A
     """
     judged = {each.oid: each for each in analysis.judged}
     planned = analysis.planned
-    since_reset = (
-        None
-        if analysis.stats_reset_at is None
-        else (now - analysis.stats_reset_at).total_seconds() / SECONDS_PER_DAY
-    )
+    stats_reset_at = analysis.servers[PRIMARY].state.stats_reset_at
+    since_reset = None if stats_reset_at is None else (now - stats_reset_at).total_seconds() / SECONDS_PER_DAY
     rows: list[dict[str, Any]] = []
     for index in analysis.facts:
         estimate, window = analysis.bloat.get(index.oid), analysis.usage.get(index.oid)
@@ -245,12 +244,13 @@ def _confirm(
 
 
 def _add_replicas(
-    facts: tuple[IndexFacts, ...], replicas: Mapping[str, Postgres], identity: DatabaseIdentity
-) -> tuple[tuple[IndexFacts, ...], ServerUsage | None]:
+    facts: tuple[IndexFacts, ...],
+    state: ServerState,
+    replicas: Mapping[str, Postgres],
+    identity: DatabaseIdentity,
+) -> tuple[tuple[IndexFacts, ...], Servers]:
     """Add the counters of the replicas to the primary's; return them apart as well."""
-    if not replicas:
-        return facts, None
-    servers: dict[str, dict[int, IndexUsage]] = {PRIMARY: {index.oid: index.usage for index in facts}}
+    servers = {PRIMARY: ServerCounters(state, {index.oid: index.usage for index in facts})}
     table_scans: dict[int, int] = {index.oid: index.table_scans for index in facts}
     for name, replica in replicas.items():
         with replica.session(autocommit=True) as session:
@@ -263,19 +263,29 @@ def _add_replicas(
                     f"replica {name!r} of {identity.name} is not a physical copy of it",
                     hint=f"mend databases.{identity.name}.replicas.{name}",
                 )
+            replica_state = _read_state(session)
+            if replica_state.timeline is not None:
+                raise UsageError(
+                    f"replica {name!r} of {identity.name} is no standby: it leads to a primary",
+                    hint=f"mend databases.{identity.name}.replicas.{name}",
+                )
             seen = read_index_facts(session)
-        servers[name] = {index.oid: index.usage for index in seen}
+        servers[f"replica {name}"] = ServerCounters(replica_state, {index.oid: index.usage for index in seen})
         for index in seen:
             table_scans[index.oid] = table_scans.get(index.oid, 0) + index.table_scans
     summed = tuple(
         replace(
             index,
             table_scans=table_scans[index.oid],
-            usage=_sum([usage[index.oid] for usage in servers.values() if index.oid in usage]),
+            usage=_sum([server.usage[index.oid] for server in servers.values() if index.oid in server.usage]),
         )
         for index in facts
     )
     return summed, servers
+
+
+def _read_state(session: Session) -> ServerState:
+    return ServerState(**session.fetch_one("indexes/read_server_state"))
 
 
 def _sum(usages: Sequence[IndexUsage]) -> IndexUsage:

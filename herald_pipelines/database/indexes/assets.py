@@ -58,13 +58,7 @@ def run_index_analysis(context: TaskContext) -> TaskResult:
         with context.ops.session() as ops:
             write_new_baselines(ops, context.identity, analysis.facts, analysis.bloat)
             record_snapshot(
-                ops,
-                context.identity,
-                context.window,
-                analysis.facts,
-                context.now,
-                stats_reset_at=analysis.stats_reset_at,
-                servers=analysis.servers,
+                ops, context.identity, context.window, analysis.facts, context.now, analysis.servers
             )
             write_analysis(
                 ops,

@@ -5,11 +5,12 @@ Not here: reading the target (store.py), judging what is remembered (verdicts.py
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from herald_pipelines.database.indexes.bloat import BTREE, Baseline, BloatEstimate
+from herald_pipelines.database.indexes.continuity import ServerState, find_start
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexUsage
 from herald_pipelines.database.indexes.verdicts import IndexVerdicts, UsageWindow
 from herald_pipelines.records import to_json
@@ -21,8 +22,19 @@ SECONDS_PER_DAY = 86400
 DENSE_WITHIN = 0.10
 """Share of a b-tree that may be waste at most, error included, where it is taken to be as a build makes it."""
 
-ServerUsage = Mapping[str, Mapping[int, IndexUsage]]
-"""Counters by server and oid, where there are replicas: {"primary": {...}, "replica_1": {...}}."""
+
+@dataclass(frozen=True)
+class ServerCounters:
+    """What one server told at a reading."""
+
+    state: ServerState
+    """Read before the counters, so that a reset in between is noticed by the next reading."""
+    usage: Mapping[int, IndexUsage]
+    """By oid."""
+
+
+Servers = Mapping[str, ServerCounters]
+"""By name: the primary and its replicas."""
 
 
 def record_snapshot(
@@ -31,11 +43,9 @@ def record_snapshot(
     window: str,
     facts: Sequence[IndexFacts],
     taken_at: datetime,
-    *,
-    stats_reset_at: datetime | None = None,
-    servers: ServerUsage | None = None,
+    servers: Servers,
 ) -> int:
-    """Write the counters of every index at a window; a second snapshot of a window replaces the first.
+    """Write a reading of the counters of every index; the snapshot of a window is what its first reading found.
 
     Args:
         ops: writable session in the ops database.
@@ -43,42 +53,20 @@ def record_snapshot(
         window: window key.
         facts: with counters summed over all servers.
         taken_at: the time of the facts.
-        stats_reset_at: pg_stat_database.stats_reset of the primary.
-        servers: the same counters apart, so that a reset on one of several servers is noticed.
+        servers: the same counters apart, and what proves that they go on counting.
 
     Returns:
         The number of indexes.
     """
-    rows = [
-        {
-            "index_oid": index.oid,
-            "schema_name": index.schema,
-            "table_name": index.table,
-            "index_name": index.name,
-            "relfilenode": index.relfilenode,
-            "size_bytes": index.size_bytes,
-            "tuples": index.tuples,
-            "scans": index.usage.scans,
-            "tuples_read": index.usage.tuples_read,
-            "tuples_fetched": index.usage.tuples_fetched,
-            "blocks_hit": index.usage.blocks_hit,
-            "blocks_read": index.usage.blocks_read,
-            "last_scan_at": index.usage.last_scan_at,
-            "table_writes": index.table_writes,
-            "table_scans": index.table_scans,
-            "servers": _apart(index.oid, servers),
-        }
-        for index in facts
-    ]
     ops.fetch(
         "history/record_snapshot",
         **_about(identity),
         window=window,
         taken_at=taken_at,
-        stats_reset_at=stats_reset_at,
-        rows=to_json(rows),
+        servers=to_json({name: asdict(each.state) for name, each in servers.items()}),
+        rows=_rows(facts, servers),
     )
-    return len(rows)
+    return len(facts)
 
 
 def usage_windows(
@@ -86,15 +74,13 @@ def usage_windows(
     identity: DatabaseIdentity,
     facts: Sequence[IndexFacts],
     now: datetime,
+    servers: Servers,
     *,
-    stats_reset_at: datetime | None = None,
-    servers: ServerUsage | None = None,
     look_back_days: float = LOOK_BACK_DAYS,
 ) -> dict[int, UsageWindow]:
     """Return what happened to each index since the oldest snapshot that its counters can be compared with.
 
-    A counter that went down, another stats_reset or another set of servers starts the window afresh. A
-    rebuilt index has another oid and the same counters: its history goes on, for the ledger tells which it
+    A rebuilt index has another oid and the same counters: its history goes on, for the ledger tells which it
     was. An index made anew under an old name is another index.
 
     Args:
@@ -102,23 +88,38 @@ def usage_windows(
         identity: whose indexes these are.
         facts: with counters summed over all servers.
         now: the time of the facts.
-        stats_reset_at: as in `record_snapshot`.
         servers: as in `record_snapshot`.
         look_back_days: older snapshots are not looked at.
 
     Returns:
-        By oid; an index without any snapshot has no entry.
+        By oid; an index without a snapshot that can be compared has no entry.
     """
-    remembered = ops.fetch(
+    readings = ops.fetch(
+        "history/list_readings", **_about(identity), since=now - timedelta(days=look_back_days)
+    )
+    states = {name: each.state for name, each in servers.items()}
+    start = find_start([_states(row["servers"]) for row in readings], states)
+    if start == len(readings):
+        return {}
+    found = ops.fetch(
         "history/list_usage",
         **_about(identity),
-        index_oids=[index.oid for index in facts],
-        since=now - timedelta(days=look_back_days),
+        first_reading=readings[start]["id"],
+        now=now,
+        replicated=_replicated(servers),
+        rows=_rows(facts, servers),
     )
-    current = {index.oid: index for index in facts}
     return {
-        row["index_oid"]: _window(current[row["index_oid"]], row, now, stats_reset_at, servers)
-        for row in remembered
+        row["index_oid"]: UsageWindow(
+            scans=row["scans"],
+            days=max((now - row["first_taken_at"]).total_seconds(), 0) / SECONDS_PER_DAY,
+            blocks_hit=row["blocks_hit"],
+            blocks_read=row["blocks_read"],
+            tuples_read=row["tuples_read"],
+            table_scans=row["table_scans"],
+            was_reset=row["was_reset"],
+        )
+        for row in found
     }
 
 
@@ -235,65 +236,65 @@ def write_analysis(
     ops.fetch("history/write_analysis", **_about(identity), window=window, rows=to_json(rows))
 
 
-def list_rebuilds(
-    ops: Session, identity: DatabaseIdentity, task: str, index_oids: Sequence[int]
-) -> list[Row]:
-    """Return the ledger's rebuilds that did not end well, and those of the given indexes, oldest first."""
-    return ops.fetch("history/list_rebuilds", **_about(identity), task=task, index_oids=list(index_oids))
-
-
-def _window(
-    index: IndexFacts,
-    row: Row,
-    now: datetime,
-    stats_reset_at: datetime | None,
-    servers: ServerUsage | None,
-) -> UsageWindow:
-    usage = index.usage
-    counters = (
-        ("scans", usage.scans),
-        ("tuples_read", usage.tuples_read),
-        ("blocks_hit", usage.blocks_hit),
-        ("blocks_read", usage.blocks_read),
-        ("table_scans", index.table_scans),
-        ("table_writes", index.table_writes),
-    )
-    if (
-        any(value < row[name] for name, value in counters)
-        or stats_reset_at != row["stats_reset_at"]
-        or _went_down(row["servers"], _apart(index.oid, servers))
-    ):
-        return UsageWindow(0, 0.0, 0, 0, 0, 0, reset_noticed=True)
-    return UsageWindow(
-        scans=usage.scans - row["first_scans"],
-        days=max((now - row["first_taken_at"]).total_seconds(), 0) / SECONDS_PER_DAY,
-        blocks_hit=usage.blocks_hit - row["first_blocks_hit"],
-        blocks_read=usage.blocks_read - row["first_blocks_read"],
-        tuples_read=usage.tuples_read - row["first_tuples_read"],
-        table_scans=index.table_scans - row["first_table_scans"],
-        reset_noticed=row["was_reset"],
+def _rows(facts: Sequence[IndexFacts], servers: Servers) -> str:
+    """Write counters as jsonb, an object an index."""
+    replicated = _replicated(servers)
+    return to_json(
+        [
+            {
+                "index_oid": index.oid,
+                "schema_name": index.schema,
+                "table_name": index.table,
+                "index_name": index.name,
+                "relfilenode": index.relfilenode,
+                "size_bytes": index.size_bytes,
+                "tuples": index.tuples,
+                "scans": index.usage.scans,
+                "tuples_read": index.usage.tuples_read,
+                "tuples_fetched": index.usage.tuples_fetched,
+                "blocks_hit": index.usage.blocks_hit,
+                "blocks_read": index.usage.blocks_read,
+                "last_scan_at": index.usage.last_scan_at,
+                "table_writes": index.table_writes,
+                "table_scans": index.table_scans,
+                "servers": _apart(index.oid, {name: servers[name] for name in replicated}),
+            }
+            for index in facts
+        ]
     )
 
 
-def _apart(oid: int, servers: ServerUsage | None) -> dict[str, dict[str, int]]:
+def _apart(oid: int, servers: Servers) -> dict[str, dict[str, int]]:
     return {
         name: {
-            "scans": usage[oid].scans,
-            "tuples_read": usage[oid].tuples_read,
-            "blocks_hit": usage[oid].blocks_hit,
+            "scans": server.usage[oid].scans,
+            "tuples_read": server.usage[oid].tuples_read,
+            "blocks_hit": server.usage[oid].blocks_hit,
         }
-        for name, usage in (servers or {}).items()
-        if oid in usage
+        for name, server in servers.items()
+        if oid in server.usage
     }
 
 
-def _went_down(before: Mapping[str, Mapping[str, int]], after: Mapping[str, Mapping[str, int]]) -> bool:
-    """Whether a server joined, left or counts less: then the sums say nothing about the time between."""
-    return before.keys() != after.keys() or any(
-        after[name][counter] < value
-        for name, counters in before.items()
-        for counter, value in counters.items()
-    )
+def _replicated(servers: Servers) -> list[str]:
+    """Return the names of the servers where there are several: only then are counters kept apart."""
+    return list(servers) if len(servers) > 1 else []
+
+
+def _states(written: Mapping[str, Mapping[str, Any]]) -> dict[str, ServerState]:
+    """Read what `record_snapshot` wrote of the servers."""
+    moment = datetime.fromisoformat
+    return {
+        name: ServerState(
+            read_at=moment(state["read_at"]),
+            started_at=moment(state["started_at"]),
+            stats_reset_at=None if state["stats_reset_at"] is None else moment(state["stats_reset_at"]),
+            shared_reset_at=moment(state["shared_reset_at"]),
+            timeline=state["timeline"],
+            totals=state["totals"],
+        )
+        for name, state in written.items()
+    }
 
 
 def _about(identity: DatabaseIdentity) -> dict[str, object]:

@@ -53,14 +53,14 @@ class UsageWindow:
 
     scans: int
     days: float
-    """Length of that time; it begins anew when the counters are reset."""
+    """Length of that time; it begins anew when a server loses its counters."""
     blocks_hit: int
     blocks_read: int
     tuples_read: int
     table_scans: int
     """Scans of the table by whatever way."""
-    reset_noticed: bool
-    """The counters were reset since the first snapshot, so the window is shorter than the history."""
+    was_reset: bool
+    """Its own counters could not be compared over that time, so the window is shorter than that of the others."""
 
 
 @dataclass(frozen=True)
@@ -204,13 +204,19 @@ def _find_unused(  # noqa: PLR0911 - one return a rule
     )
     own = usage.get(index.oid)
     # A partition made last week shortens nobody's window; one whose counters were reset does.
-    days = min((own.days if own else 0.0, *(each.days for each in windows if each.reset_noticed)))
+    days = min((own.days if own else 0.0, *(each.days for each in windows if each.was_reset)))
     if len(windows) < len(members) or days < settings.usage_window_days:
         if protected or any(member.usage.scans for member in members):
             return None, None
         return None, f"{TOO_YOUNG}: {days:.1f} of {settings.usage_window_days} days are known"
-    recent = now - timedelta(days=settings.usage_window_days)
-    if any(each.usage.last_scan_at and each.usage.last_scan_at >= recent for each in members):
+    since = now - timedelta(days=days)
+    # Uses that the difference of two snapshots misses: one that the server dates itself, and those of a partition
+    # from before its first snapshot.
+    if any(
+        (each.usage.last_scan_at and each.usage.last_scan_at >= since)
+        or (each.usage.scans and usage[each.oid].days < days)
+        for each in members
+    ):
         return None, None
     if not any(window.table_scans for window in windows):
         return None, "not judged: nobody read its table either"

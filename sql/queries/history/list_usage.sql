@@ -1,8 +1,16 @@
--- The usage of each index over its last stretch of snapshots without a reset: the first snapshot of that stretch
--- and the newest of all. A stretch ends where a counter of any server went down, where the statistics were reset,
--- or where other servers were asked. A rebuild gives an index another oid and keeps its counters; the ledger knows
--- which oid was which before (`renewed`).
-with recursive renewed as (
+-- What happened to each of the given indexes, whose counters of now are the last step, since the oldest snapshot that they
+-- can be compared with, from the reading `first_reading` on. A step breaks the comparison where a counter falls, where
+-- a server did not tell of the index, or where a rebuild gave it another oid while there are replicas: these begin to
+-- count anew then, and the primary goes on. The ledger knows which oid was which before (`renewed`). A fall under one
+-- oid proves that a server lost its statistics, so that nothing before it counts for any index.
+with recursive given as materialized (
+    select *
+    from jsonb_to_recordset(%(rows)s::jsonb) as given (
+        index_oid bigint, scans bigint, tuples_read bigint, blocks_hit bigint, blocks_read bigint,
+        table_writes bigint, table_scans bigint, servers jsonb
+    )
+),
+renewed as (
     select
         (result ->> 'index_oid')::bigint as new_oid,
         object_oid as old_oid
@@ -15,8 +23,8 @@ with recursive renewed as (
       and result ? 'index_oid'
 ),
 life as (
-    select oid as index_oid, oid as life_oid
-    from unnest(%(index_oids)s::bigint[]) as oid
+    select index_oid, index_oid as life_oid
+    from given
     union
     select life.index_oid, renewed.old_oid
     from life
@@ -24,84 +32,62 @@ life as (
 ),
 snapshot as (
     select
-        life.index_oid,
-        s.taken_at,
-        s.scans,
-        s.tuples_read,
-        s.blocks_hit,
-        s.blocks_read,
-        s.table_writes,
-        s.table_scans,
-        s.stats_reset_at,
-        s.servers,
-        lag(s.scans) over w as last_scans,
-        lag(s.tuples_read) over w as last_tuples_read,
-        lag(s.blocks_hit) over w as last_blocks_hit,
-        lag(s.blocks_read) over w as last_blocks_read,
-        lag(s.table_writes) over w as last_table_writes,
-        lag(s.table_scans) over w as last_table_scans,
-        lag(s.stats_reset_at) over w as last_stats_reset_at,
-        lag(s.servers) over w as last_servers,
-        row_number() over w as place
+        life.index_oid, life.life_oid, s.reading_id as place, s.taken_at, s.scans, s.tuples_read, s.blocks_hit,
+        s.blocks_read, s.table_writes, s.table_scans, s.servers ?& %(replicated)s::text[] as is_complete
     from life
     join herald.index_snapshot as s on s.index_oid = life.life_oid
     where s.database = %(database)s
       and s.system_identifier = %(system_identifier)s
       and s.database_oid = %(database_oid)s
-      and s.taken_at >= %(since)s
-    window w as (partition by life.index_oid order by s.taken_at)
+      and s.reading_id >= %(first_reading)s
+    union all
+    select
+        index_oid, index_oid, 9223372036854775807, %(now)s, scans, tuples_read, blocks_hit,
+        blocks_read, table_writes, table_scans, servers ?& %(replicated)s::text[]
+    from given
 ),
-stretch as (
+step as (
     select
         *,
-        count(*) filter (
-            where place > 1 and (
-                scans < last_scans
-                or tuples_read < last_tuples_read
-                or blocks_hit < last_blocks_hit
-                or blocks_read < last_blocks_read
-                or table_writes < last_table_writes
-                or table_scans < last_table_scans
-                or stats_reset_at is distinct from last_stats_reset_at
-                or (
-                    servers <> last_servers
-                    and exists (
-                        select
-                        from jsonb_each(servers) as now
-                        full join jsonb_each(last_servers) as last using (key)
-                        where now.value is null
-                           or last.value is null
-                           or (now.value ->> 'scans')::bigint < (last.value ->> 'scans')::bigint
-                           or (now.value ->> 'tuples_read')::bigint < (last.value ->> 'tuples_read')::bigint
-                           or (now.value ->> 'blocks_hit')::bigint < (last.value ->> 'blocks_hit')::bigint
-                    )
-                )
-            )
-        ) over (partition by index_oid order by taken_at) as number
+        lag(place) over w as last_place,
+        life_oid <> lag(life_oid) over w as is_renewed,
+        is_complete and lag(is_complete) over w as is_comparable,
+        scans < lag(scans) over w
+            or tuples_read < lag(tuples_read) over w
+            or blocks_hit < lag(blocks_hit) over w
+            or blocks_read < lag(blocks_read) over w
+            or table_writes < lag(table_writes) over w as has_fallen,
+        -- They fall with every other index of the table that is dropped.
+        greatest(table_scans - lag(table_scans) over w, 0) as new_table_scans
     from snapshot
+    window w as (partition by index_oid order by place)
 ),
-ends as (
-    select distinct on (index_oid) *
-    from stretch
-    order by index_oid, taken_at desc
+loss as (
+    select max(place) as place
+    from step
+    where has_fallen and is_comparable and not is_renewed
+),
+stretch as (
+    select index_oid, max(place) as place
+    from step
+    where has_fallen
+       or not is_comparable
+       or (is_renewed and cardinality(%(replicated)s::text[]) > 0)
+    group by index_oid
 )
-select distinct on (ends.index_oid)
-    ends.index_oid,
-    ends.number > 0 as was_reset,
-    first.taken_at as first_taken_at,
-    first.scans as first_scans,
-    first.tuples_read as first_tuples_read,
-    first.blocks_hit as first_blocks_hit,
-    first.blocks_read as first_blocks_read,
-    first.table_scans as first_table_scans,
-    ends.scans,
-    ends.tuples_read,
-    ends.blocks_hit,
-    ends.blocks_read,
-    ends.table_writes,
-    ends.table_scans,
-    ends.stats_reset_at,
-    ends.servers
-from ends
-join stretch as first on first.index_oid = ends.index_oid and first.number = ends.number
-order by ends.index_oid, first.taken_at
+select
+    step.index_oid,
+    min(step.taken_at) as first_taken_at,
+    max(step.scans) - min(step.scans) as scans,
+    max(step.tuples_read) - min(step.tuples_read) as tuples_read,
+    max(step.blocks_hit) - min(step.blocks_hit) as blocks_hit,
+    max(step.blocks_read) - min(step.blocks_read) as blocks_read,
+    coalesce(sum(step.new_table_scans) filter (where step.last_place >= start.place), 0)::bigint as table_scans,
+    bool_or(stretch.place is not null) as was_reset
+from step
+cross join loss
+left join stretch on stretch.index_oid = step.index_oid
+cross join lateral (select coalesce(greatest(loss.place, stretch.place), 0) as place) as start
+where step.place >= start.place
+group by step.index_oid
+having count(*) > 1

@@ -37,7 +37,7 @@ def analyze(url: str, ops: Postgres | None, *, day: int = 0, budget_seconds: flo
     if ops is not None:
         with ops.writable().session() as session:
             write_new_baselines(session, identity, analysis.facts, analysis.bloat)
-            record_snapshot(session, identity, f"{now:%Y-%m-%d}", analysis.facts, now)
+            record_snapshot(session, identity, f"{now:%Y-%m-%d}", analysis.facts, now, analysis.servers)
     return analysis
 
 

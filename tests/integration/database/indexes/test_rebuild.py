@@ -1,13 +1,10 @@
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from rebuilding import TASK, hold, indexes, log, make_bloat, rebuild, run_sql, step_for
 from sqlalchemy import make_url
 
-from herald_pipelines.database.indexes.history import read_baselines, record_snapshot, usage_windows
+from herald_pipelines.database.indexes.history import read_baselines
 from herald_pipelines.database.indexes.plan import RebuildPlan
 from herald_pipelines.database.indexes.rebuild import Patience, carry_out
-from herald_pipelines.database.indexes.store import read_index_facts
 from herald_pipelines.errors import GuardRefusal
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres
@@ -180,30 +177,3 @@ def test_a_read_only_target_and_a_second_run_are_refused(database_url: str, ops_
         with pytest.raises(GuardRefusal, match="already at work"):
             carry_out(plan, target=target.writable(), **arguments)
     assert log(ops_url) == []
-
-
-def test_usage_goes_on_over_a_rebuild_and_not_over_a_reset(database_url: str, ops_url: str):
-    make_bloat(database_url)
-    target, now = Postgres(database_url, "platform"), datetime.now(tz=UTC)
-    identity = target.identity()
-
-    def snapshot(window: str, days_ago: int) -> None:
-        with target.session() as session, Postgres(ops_url, "ops", read_only=False).session() as ops:
-            record_snapshot(ops, identity, window, read_index_facts(session), now - timedelta(days=days_ago))
-
-    def window():
-        with target.session() as session, Postgres(ops_url, "ops").session() as ops:
-            (index,) = read_index_facts(session)
-            return usage_windows(ops, identity, [index], now)[index.oid]
-
-    snapshot("2026-10-01", 40)
-    rebuild(database_url, ops_url, "public.i")
-    snapshot("2026-11-01", 1)
-    assert round(window().days) == 40
-    assert not window().reset_noticed
-    run_sql(database_url, "set enable_seqscan = off; select * from t where v = 'x'; select pg_sleep(1.2)")
-    assert window().scans == 1
-    snapshot("2026-11-02", 0)
-    run_sql(database_url, "select pg_stat_reset(); select pg_sleep(0.5)")
-    assert window().days == 0
-    assert window().reset_noticed

@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
 SETTINGS = IndexSettings()
 MIB = 1024 * 1024
 IN_USE = UsageWindow(
-    scans=9, days=60, blocks_hit=900, blocks_read=10, tuples_read=90, table_scans=50, reset_noticed=False
+    scans=9, days=60, blocks_hit=900, blocks_read=10, tuples_read=90, table_scans=50, was_reset=False
 )
 IDLE = replace(IN_USE, scans=0, tuples_read=0)
 
@@ -180,8 +180,13 @@ def test_unused_is_not_said_of_a_table_that_nobody_reads():
 
 
 def test_a_scan_that_the_server_dates_within_the_window_counts():
-    recent = IndexUsage(1, 1, 1, 1, 1, last_scan_at=NOW - timedelta(days=3))
-    assert kinds(index(10, usage=recent), usage={10: IDLE}) == {10: []}
+    def scanned(days_ago: int) -> IndexFacts:
+        return index(10, usage=IndexUsage(1, 1, 1, 1, 1, last_scan_at=NOW - timedelta(days=days_ago)))
+
+    assert IDLE.days == 60
+    assert kinds(scanned(3), usage={10: IDLE}) == {10: []}
+    assert kinds(scanned(59), usage={10: IDLE}) == {10: []}
+    assert kinds(scanned(61), usage={10: IDLE}) == {10: ["unused"]}
 
 
 @pytest.mark.parametrize(
@@ -213,9 +218,13 @@ def test_a_partitioned_index_is_unused_when_no_partition_of_it_was_scanned():
     parent = index(
         10, is_partitioned=True, size_bytes=0, definition="CREATE INDEX i10 ON ONLY public.t USING btree (a)"
     )
-    leaves = [index(oid, parent_oid=10, table_oid=oid) for oid in (11, 12)]
+    never = IndexUsage(0, 0, 0, 0, 0)
+    leaves = [
+        index(11, parent_oid=10, table_oid=11),
+        index(12, parent_oid=10, table_oid=12, usage=never),
+    ]
     new_leaf = replace(IDLE, days=2)
-    reset_leaf = replace(IDLE, days=2, reset_noticed=True)
+    reset_leaf = replace(IDLE, days=2, was_reset=True)
     (verdict,) = verdicts(parent, *leaves, usage={10: IDLE, 11: IDLE, 12: new_leaf})[10]
     assert verdict.kind is VerdictKind.UNUSED
     assert verdict.ddl == 'DROP INDEX "public"."i10"'
@@ -224,6 +233,11 @@ def test_a_partitioned_index_is_unused_when_no_partition_of_it_was_scanned():
     assert "locks the table" in verdict.reason
     assert kinds(parent, *leaves, usage={10: IDLE, 11: IDLE, 12: reset_leaf})[10] == []
     assert kinds(parent, *leaves, usage={10: IDLE, 11: IDLE, 12: IN_USE})[10] == []
+    scanned_before_its_first_snapshot = replace(leaves[1], usage=IndexUsage(1, 1, 1, 1, 1))
+    found = kinds(
+        parent, leaves[0], scanned_before_its_first_snapshot, usage={10: IDLE, 11: IDLE, 12: new_leaf}
+    )
+    assert found[10] == []
 
 
 def test_dropping_an_expression_index_warns_of_its_statistics():
