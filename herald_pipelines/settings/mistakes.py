@@ -23,7 +23,6 @@ _TYPES = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
-    "finite_number": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be text",
     "path_type": "must be the path of a file",
