@@ -7,11 +7,11 @@ import fcntl
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 
 from herald_pipelines.environment import DAGSTER_DATABASE, SINCE_FILE, Environment
 from herald_pipelines.errors import UsageError
 from herald_pipelines.migrations import MigrationReport, migrate
+from herald_pipelines.resources.home import write_whole, writing_home
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.targets import EMBEDDED_OPS_DATABASE
 from herald_pipelines.sample.platform import create_sample
@@ -21,23 +21,6 @@ from herald_pipelines.values import Capability, format_bytes, format_seconds, ut
 Say = Callable[[str], None]
 SAMPLE_SEED = 20260101
 SAMPLE_TIMEOUT_SECONDS = 3600.0
-
-
-@contextmanager
-def writing_home(home: Path) -> Generator[None]:
-    """Tell in a person's words that HERALD_HOME cannot be written; for blocks that touch files only.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise UsageError(
-            f"herald's home {home} cannot be used: {reason}",
-            hint="let HERALD_HOME name a folder that you may write",
-        ) from error
 
 
 @contextmanager
@@ -117,9 +100,7 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
         home.mkdir(parents=True, exist_ok=True)
         note = home / SINCE_FILE
         if not note.exists():
-            fresh = note.with_suffix(f".{os.getpid()}")
-            fresh.write_text(f"{utc_now():%Y-%m-%d}\n")
-            fresh.rename(note)
+            write_whole(note, f"{utc_now():%Y-%m-%d}\n")
     if environment.has_sample:
         server.create_database(SAMPLE)
     if environment.has_sample and scale is not None:

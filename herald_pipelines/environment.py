@@ -11,13 +11,13 @@ from pathlib import Path
 
 from herald_pipelines.calendar import Calendar, load_calendar
 from herald_pipelines.registry import TASKS
+from herald_pipelines.resources.dagster_home import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE
 from herald_pipelines.resources.embedded import EmbeddedServer
+from herald_pipelines.resources.home import check_home
 from herald_pipelines.resources.targets import Targets
 from herald_pipelines.settings import SAMPLE, Settings, load_settings
 from herald_pipelines.tasks import TaskResult
 
-DAGSTER_DATABASE = "dagster"
-DAGSTER_URL_VARIABLE = "HERALD_DAGSTER_URL"
 SINCE_FILE = "since"
 """In the home: the day (UTC) on which it was set up."""
 
@@ -42,9 +42,11 @@ class Environment:
         """Read the settings.
 
         Raises:
-            UsageError: the settings hold mistakes; the text names each.
+            UsageError: the settings hold mistakes, and the text names each; or nothing can live in the home.
         """
-        return cls(settings=load_settings(environ, cwd, tasks=TASKS), environ=dict(environ))
+        settings = load_settings(environ, cwd, tasks=TASKS)
+        check_home(settings.home)
+        return cls(settings=settings, environ=dict(environ))
 
     @cached_property
     def embedded(self) -> EmbeddedServer:
@@ -55,6 +57,15 @@ class Environment:
     def dagster_url(self) -> str | None:
         """Where Dagster keeps its storage, when it is not the embedded server."""
         return self.environ.get(DAGSTER_URL_VARIABLE) or None
+
+    @property
+    def storage_url(self) -> str:
+        """Where Dagster keeps its storage.
+
+        Raises:
+            UsageError: in the embedded server, which was never started.
+        """
+        return self.dagster_url or self.embedded.url(DAGSTER_DATABASE)
 
     @property
     def uses_embedded(self) -> bool:

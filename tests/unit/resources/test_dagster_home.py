@@ -23,7 +23,7 @@ def test_instance_file_is_valid_and_the_home_gets_it(tmp_path):
 
 
 def test_dotenv_is_private_and_keeps_other_lines(tmp_path):
-    home = tmp_path / "it's a home"
+    home = tmp_path / "it's ${HOME} and $HOME"
     path = write_dotenv(tmp_path, home, "postgresql://postgres:old@127.0.0.1:1/dagster")
     assert path.stat().st_mode & 0o777 == 0o600
     path.write_text("MINE='kept'\n" + path.read_text())
