@@ -52,14 +52,17 @@ def drop_statement(index: IndexFacts) -> str:
     return f"DROP INDEX {concurrently}{quote_identifier(index.schema, index.name)}"
 
 
-def create_statement(index: IndexFacts) -> str:
+def create_statement(index: IndexFacts) -> str | None:
     """Return the DDL that makes a dropped index again: on a partitioned table, with all its partitions.
 
-    It does not restore a tablespace, a comment or a statistics target, which pg_get_indexdef does not tell.
+    It does not restore a tablespace, a comment or a statistics target, which pg_get_indexdef does not tell. None when
+    the definition could not be read.
 
     Raises:
         ValueError: the definition is not one of pg_get_indexdef.
     """
+    if index.definition is None:
+        return None
     head = _CREATE.match(index.definition)
     if head is None:
         raise ValueError(f"not an index definition: {index.definition!r}")

@@ -9,7 +9,9 @@ class IndexKey:
     """One key of an index, in the order of the index."""
 
     definition: str
-    """pg_get_indexdef(index, n, true): a column's name or an expression."""
+    """pg_get_indexdef(index, n, true): a column's name or an expression; the expressions as the catalog holds them while
+    the table is locked, equal only to themselves.
+    """
     attnum: int
     """Column number in the table; 0 for an expression."""
     type_name: str
@@ -52,10 +54,10 @@ class IndexFacts:
     table_oid: int
     name: str
     access_method: str
-    definition: str
-    """pg_get_indexdef: complete DDL, schema-qualified."""
+    definition: str | None
+    """pg_get_indexdef: complete DDL, schema-qualified; null while somebody locks the table exclusively."""
     size_bytes: int
-    """pg_relation_size; 0 for a partitioned index, whose leaves hold the data."""
+    """pg_relation_size, or what VACUUM last noted of a locked one; 0 for a partitioned index, whose leaves hold the data."""
     tuples: float | None
     """pg_class.reltuples; null when it is -1 (never counted)."""
     relfilenode: int

@@ -35,6 +35,7 @@ def protection(index: IndexFacts) -> str | None:
         (index.referenced_by_foreign_key, "a foreign key refers to it"),
         (index.parent_oid is not None, "it belongs to a partitioned index, which is judged as a whole"),
         (not (index.is_valid and index.is_ready), "it is not valid"),
+        (index.definition is None, "its table is locked, so that its definition could not be read"),
     )
     return next((reason for applies, reason in reasons if applies), None)
 
@@ -125,4 +126,4 @@ def _is_duplicate(keeper: IndexFacts, victim: IndexFacts) -> bool:
 
 def _storage(index: IndexFacts) -> str:
     """Everything after USING in the definition: keys with their parameters, INCLUDE, WITH, WHERE."""
-    return index.definition.partition(" USING ")[2]
+    return (index.definition or "").partition(" USING ")[2]

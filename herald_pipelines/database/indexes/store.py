@@ -23,8 +23,10 @@ from herald_pipelines.values import format_bytes, quote_identifier
 # Defaults of the access methods; others have no fillfactor.
 DEFAULT_FILLFACTOR = {"btree": 90, "gist": 90, "hash": 75, "spgist": 80}
 
-Statistics = Mapping[tuple[str, str, str], Row]
-"""By schema, relation and attribute."""
+Columns = Mapping[tuple[int, int], Row]
+"""By relation and attnum; of an expression by its index and position."""
+NO_TYPE: Row = {"type_name": ""}
+"""Of an expression whose index was rebuilt concurrently meanwhile."""
 FIRST_WITH_LAST_SCAN = 160000
 DOUBTFUL_SHARE = 0.02
 """Share of a table's rows by which its statistics may move before its pages are asked."""
@@ -47,26 +49,33 @@ def read_index_facts(session: Session) -> tuple[IndexFacts, ...]:
     """Read every index of the database's own tables, ordered by schema, table and name.
 
     A few catalog queries, whatever the number of indexes. A role with pg_monitor alone gets everything but the
-    statistics of the columns, which are then null. An index dropped meanwhile is left out, and so is one
-    whose table somebody locks exclusively, because its definition could not be read without waiting.
+    statistics of the columns, which are then null. An index dropped meanwhile is left out; no other is, whoever
+    locks it or its table, so that what is not there does not exist. All are of one moment: one query tells of them.
 
     Raises:
         HeraldError: of the kind that fits what the server said.
     """
+    # Compiling the expressions of a query takes seconds, and is begun where the planner expects many rows.
+    session.execute("set jit = off")
+    indexes = session.fetch("indexes/read_indexes")
     statistics = {
         (row["schema"], row["relation"], row["attribute"]): row
         for row in session.fetch("indexes/read_column_statistics")
     }
-    columns: defaultdict[int, list[Row]] = defaultdict(list)
-    for row in session.fetch("indexes/read_index_keys"):
-        columns[row["oid"]].append(row)
+    columns = {
+        (row["relation_oid"], row["attnum"]): {
+            **row,
+            **statistics.get((row["schema"], row["relation"], row["attribute"]), {}),
+        }
+        for row in session.fetch("indexes/read_index_columns")
+    }
     last_scans: dict[int, datetime] = {}
     if session.connection.server_version >= FIRST_WITH_LAST_SCAN:
         last_scans = {row["oid"]: row["last_scan_at"] for row in session.fetch("indexes/read_last_scans")}
     return tuple(
-        _facts(row, columns[row["oid"]], statistics, last_scans.get(row["oid"]))
-        for row in session.fetch("indexes/read_indexes")
-        if row["oid"] in columns and row["definition"] is not None and row["size_bytes"] is not None
+        _facts(row, keys, last_scans.get(row["oid"]))
+        for row in indexes
+        if (keys := _columns_of(row, columns)) is not None
     )
 
 
@@ -168,10 +177,27 @@ def _is_doubtful(index: IndexFacts, live_rows: float, dead_rows: float) -> bool:
     )
 
 
-def _facts(row: Row, columns: list[Row], statistics: Statistics, last_scan_at: datetime | None) -> IndexFacts:
-    keys = [each for each in columns if not each["is_included"]]
-    included = tuple(each["definition"] for each in columns if each["is_included"])
-    options = _options(row["options"])
+def _columns_of(row: Row, columns: Columns) -> list[Row] | None:
+    """Return what is known of each column of an index; None when a column was dropped meanwhile, and so the index."""
+    found: list[Row] = []
+    for position, attnum in enumerate(row["attnums"], start=1):
+        if attnum:
+            column = columns.get((row["table_oid"], attnum))
+            if column is None:
+                return None
+        else:
+            column = {
+                **columns.get((row["oid"], position), NO_TYPE),
+                "definition": row["expressions"][position - 1],
+            }
+        found.append(column)
+    return found
+
+
+def _facts(row: Row, columns: Sequence[Row], last_scan_at: datetime | None) -> IndexFacts:
+    keys = tuple(_key(row, position, columns[position]) for position in range(row["key_count"]))
+    included = tuple(each["definition"] for each in columns[row["key_count"] :])
+    options = _options(row["storage_options"])
     method = row["access_method"]
     return IndexFacts(
         oid=row["oid"],
@@ -186,15 +212,9 @@ def _facts(row: Row, columns: list[Row], statistics: Statistics, last_scan_at: d
         relfilenode=row["relfilenode"],
         fillfactor=int(options.get("fillfactor", DEFAULT_FILLFACTOR.get(method, 100))),
         deduplicates=(
-            method == "btree"
-            and not included
-            and _is_on(options.get("deduplicate_items", "on"))
-            and all(each["is_equal_image"] for each in keys)
+            row["is_equal_image"] and not included and _is_on(options.get("deduplicate_items", "on"))
         ),
-        keys=tuple(
-            _key(each, statistics.get((each["schema"], each["relation"], each["attribute"]), {}))
-            for each in keys
-        ),
+        keys=keys,
         included=included,
         predicate=row["predicate"],
         is_unique=row["is_unique"],
@@ -226,17 +246,17 @@ def _facts(row: Row, columns: list[Row], statistics: Statistics, last_scan_at: d
     )
 
 
-def _key(row: Row, statistics: Row) -> IndexKey:
+def _key(row: Row, position: int, column: Row) -> IndexKey:
     return IndexKey(
-        definition=row["definition"],
-        attnum=row["attnum"],
-        type_name=row["type_name"],
-        opclass=row["opclass"],
-        collation=row["collation"],
-        options=row["options"],
-        average_width=statistics.get("average_width"),
-        null_fraction=statistics.get("null_fraction"),
-        n_distinct=statistics.get("n_distinct"),
+        definition=column["definition"],
+        attnum=row["attnums"][position],
+        type_name=column["type_name"],
+        opclass=row["opclasses"][position],
+        collation=row["collations"][position],
+        options=row["options"][position],
+        average_width=column.get("average_width"),
+        null_fraction=column.get("null_fraction"),
+        n_distinct=column.get("n_distinct"),
     )
 
 

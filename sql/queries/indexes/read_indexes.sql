@@ -1,7 +1,8 @@
 -- One row an index of the database's own tables: no system schema, no temporary table, no TOAST.
--- Sizes and definitions take a share lock for a moment. Nobody is waited for: an index that is locked exclusively has the
--- size that the last VACUUM or ANALYZE noted, and the indexes of a table that is are left out. Counters are read by the
--- functions under the statistics views, and columns of newer versions through to_jsonb.
+-- Nobody is waited for, and no index is left out for a lock. Sizes take a share lock for a moment: of what is locked
+-- exclusively they are those that the last VACUUM or ANALYZE noted. So do definitions, which are then null, and expressions,
+-- which are then given as the catalog holds them. Counters are read by the functions under the statistics views, and columns
+-- of newer versions through to_jsonb.
 with locked as materialized (
     select distinct relation
     from pg_locks
@@ -17,8 +18,13 @@ tables as materialized (
         c.oid,
         n.nspname,
         c.relname,
+        l.relation is not null as is_locked,
         nullif(c.reltuples, -1) as tuples,
-        case when c.relkind = 'p' then 0 else pg_table_size(c.oid) end as bytes,
+        case
+            when c.relkind = 'p' then 0
+            when l.relation is null then pg_table_size(c.oid)
+            else c.relpages * (select bytes from block)
+        end as bytes,
         pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
             as writes,
         pg_stat_get_numscans(c.oid) as sequential_scans
@@ -30,7 +36,6 @@ tables as materialized (
         and c.relpersistence <> 't'
         and n.nspname not like 'pg\_%%'
         and n.nspname <> 'information_schema'
-        and l.relation is null
 )
 select
     i.indexrelid as oid,
@@ -39,36 +44,64 @@ select
     t.oid as table_oid,
     c.relname as name,
     a.amname as access_method,
-    pg_get_indexdef(i.indexrelid) as definition,
+    case when not t.is_locked then pg_get_indexdef(i.indexrelid) end as definition,
     case
         when c.relkind = 'I' then 0
-        when li.relation is null then pg_relation_size(i.indexrelid)
-        else c.relpages * (select bytes from block)
+        else coalesce(
+            case when li.relation is null then pg_relation_size(i.indexrelid) end,
+            c.relpages * (select bytes from block)
+        )
     end as size_bytes,
     nullif(c.reltuples, -1) as tuples,
     coalesce(pg_relation_filenode(i.indexrelid), 0) as relfilenode,
-    c.reloptions as options,
-    case when i.indpred is not null then pg_get_expr(i.indpred, i.indrelid, true) end as predicate,
+    c.reloptions as storage_options,
+    i.indkey::int2[] as attnums,
+    i.indnkeyatts as key_count,
+    i.indclass::oid[]::bigint[] as opclasses,
+    i.indcollation::oid[]::bigint[] as collations,
+    i.indoption::int2[] as options,
+    case when i.indexprs is not null then array(
+        select coalesce(case when not t.is_locked then pg_get_indexdef(i.indexrelid, n, true) end, i.indexprs::text)
+        from generate_series(1, i.indnatts) as n
+    ) end as expressions,
+    -- _bt_allequalimage(): keys may be deduplicated when their operator families have support function 4 for their types, and
+    -- equal means identical bytes, which a nondeterministic collation denies.
+    a.amname = 'btree' and not exists (
+        select
+        from unnest(i.indclass::oid[], i.indcollation::oid[]) as k (opclass, coll)
+        where k.opclass not in (
+            select oc.oid
+            from pg_opclass as oc
+            join pg_amproc as p
+                on p.amprocfamily = oc.opcfamily
+                and p.amproclefttype = oc.opcintype
+                and p.amprocrighttype = oc.opcintype
+                and p.amprocnum = 4
+        )
+            or k.coll in (select co.oid from pg_collation as co where not co.collisdeterministic)
+    ) as is_equal_image,
+    coalesce(case when not t.is_locked then pg_get_expr(i.indpred, i.indrelid, true) end, i.indpred::text) as predicate,
     i.indisunique as is_unique,
     i.indisprimary as is_primary,
     i.indisexclusion as is_exclusion,
     i.indimmediate as is_immediate,
-    coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) as nulls_not_distinct,
+    case when i.indisunique then coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) else false end
+        as nulls_not_distinct,
     i.indisvalid as is_valid,
     i.indisready as is_ready,
     i.indisclustered as is_clustered,
     i.indisreplident as is_replica_identity,
     c.relkind = 'I' as is_partitioned,
     parent.inhparent as parent_oid,
-    (
+    case when i.indisunique or i.indisexclusion then (
         select min(o.conname)
         from pg_constraint as o
         where o.conrelid = i.indrelid
             and o.conindid = i.indexrelid
             and o.contype in ('p', 'u', 'x')
-    ) as "constraint",
+    ) end as "constraint",
     i.indexrelid in (select f.conindid from pg_constraint as f where f.contype = 'f') as referenced_by_foreign_key,
-    (
+    case when i.indrelid in (select f.conrelid from pg_constraint as f where f.contype = 'f') then (
         -- Deletes and key updates in the referenced table look the referencing rows up by the foreign key's columns.
         select min(f.conname)
         from pg_constraint as f
@@ -78,7 +111,7 @@ select
             and cardinality(f.conkey) <= i.indnkeyatts
             and f.conkey @> (i.indkey::int2[])[0:cardinality(f.conkey) - 1]
             and f.conkey <@ (i.indkey::int2[])[0:cardinality(f.conkey) - 1]
-    ) as supports_foreign_key,
+    ) end as supports_foreign_key,
     t.tuples as table_tuples,
     t.bytes as table_bytes,
     t.writes as table_writes,

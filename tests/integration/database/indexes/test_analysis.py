@@ -3,11 +3,12 @@
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import psycopg2
 import pytest
-from rebuilding import run_sql
+from rebuilding import hold, run_sql
 from sqlalchemy import make_url
 
 from herald_pipelines.database.indexes.analysis import IndexAnalysis, analyze_indexes
@@ -123,3 +124,30 @@ def test_pages_are_read_until_the_deadline_and_not_beyond(database_url: str):
     # So short that its seconds are over before the first index is read, and its bytes are not.
     late = analyze(database_url, None, budget_seconds=0.005)
     assert list(late.unconfirmed.values()) == ["the time for reading pages is used up"]
+
+
+def test_an_index_that_is_used_in_a_locked_partition_alone_is_not_called_unused(
+    database_url: str, ops: Postgres
+):
+    run_sql(
+        database_url,
+        "create table p (k int, v int) partition by range (k); create index used on p (k); create index idle on p (v);"
+        "create table p1 partition of p for values from (0) to (100);"
+        "create table p2 partition of p for values from (100) to (200);"
+        "insert into p select g, g from generate_series(1, 150) g; create index extra on p1 (v desc)",
+    )
+    analyze(database_url, ops)
+    run_sql(database_url, "select count(*) from p2; set enable_seqscan = off; select v from p where k = 5")
+
+    def verdicts() -> dict[str, list[str]]:
+        analysis = analyze(database_url, ops, day=31)
+        names = {index.oid: index.name for index in analysis.facts}
+        return {
+            names[each.oid]: [verdict.kind.value for verdict in each.verdicts] for each in analysis.judged
+        }
+
+    found = verdicts()
+    assert found["used"] == []
+    assert found["idle"] == found["extra"] == ["unused"]
+    with closing(hold(database_url, "truncate p1")):
+        assert verdicts() == {**found, "extra": []}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg2
 import pytest
@@ -22,6 +23,8 @@ create table "odd Schema".b (id bigint unique, a_id int references public.a, x i
 create index partial on "odd Schema".b (a_id, x) where x > 3;
 create index covering on "odd Schema".b (a_id desc nulls last, x) include (y) with (fillfactor = 70);
 create index expression on public.a (lower("we ird"), e) with (deduplicate_items = off);
+create index "other expression" on public.a (upper("we ird"), e) with (deduplicate_items = off);
+create index filtered on public.a (n) where n > 5;
 create index number on public.a (n);
 create index state on public.a (e);
 create index tokens on public.a using gin (j);
@@ -85,8 +88,8 @@ def test_facts_of_every_kind_of_index(database_url: str) -> None:
     run(database_url, TABLES)
     facts = read(database_url)
     assert set(facts) == {
-        "a_pkey", "a_during_excl", "b_id_key", "partial", "covering", "expression", "number", "state", "tokens",
-        "p_pkey", "p1_pkey", "never_counted",
+        "a_pkey", "a_during_excl", "b_id_key", "partial", "covering", "expression", "other expression", "filtered",
+        "number", "state", "tokens", "p_pkey", "p1_pkey", "never_counted",
     }  # fmt: skip
 
     covering = facts["covering"]
@@ -164,8 +167,17 @@ def test_locked_and_dropped_indexes_are_not_waited_for(database_url: str) -> Non
         cursor.execute("begin; lock table public.empty in access exclusive mode; drop index public.number")
         locked = Postgres(database_url, "target", lock_timeout_seconds=0.2)
         with locked.session() as session:
-            seen = {index.name for index in read_index_facts(session)}
-        assert seen == {index.name for index in facts.values() if index.table not in {"a", "empty"}}
+            seen = {index.name: index for index in read_index_facts(session)}
+        assert set(seen) == set(facts)
+        # What only its locked table could tell of an expression is not told, and is no other expression's.
+        assert seen["state"] == replace(
+            facts["state"], definition=None, table_bytes=seen["state"].table_bytes
+        )
+        assert seen["expression"].definition is None
+        assert seen["expression"].keys[0].definition != seen["other expression"].keys[0].definition
+        assert seen["expression"].keys[0].attnum == 0
+        assert seen["expression"].keys[1] == facts["expression"].keys[1]
+        assert seen["filtered"].predicate not in {None, facts["filtered"].predicate}
         with locked.session(autocommit=True) as session:
             reasons = list(confirm_indexes(session, [facts["number"], facts["state"]]))
         assert "lock timeout" in (reasons[0].reason or "")
