@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from herald_pipelines import operations
 from herald_pipelines.resources.queries import sql_root
 from servers import TestServer
 
+COMMAND = [sys.executable, "-m", "herald_pipelines.cli"]
 ROWS = 60_000
 # pgbench's accounts, whose balance is indexed; most rows go after the load, as churn leaves them.
 CHURN = f"""
@@ -87,7 +89,7 @@ class Bank:
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "herald_pipelines.cli", *words],
+            [*COMMAND, *words],
             cwd=self.home,
             env={**os.environ, **self.environ},
             capture_output=True,
@@ -95,6 +97,30 @@ class Bank:
             timeout=120,
             check=False,
         )
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*COMMAND, *words],
+            cwd=self.home,
+            env={**os.environ, **self.environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def windows_of_rebuild(self) -> list[str]:
+        """Return the outcome of each attempt at a window, oldest first."""
+        rows = execute(
+            self.environ["OPS_URL"],
+            "select outcome from herald.maintenance_log"
+            " where task = 'index_rebuild' and object_name is null order by id",
+        )
+        return [outcome for (outcome,) in rows]
+
+    def wait_until_at_work(self, run: "subprocess.Popen[str]") -> None:
+        while "running" not in self.windows_of_rebuild():
+            assert run.poll() is None, run.communicate()
+            time.sleep(0.05)
 
 
 def open_bank(home: Path, server: TestServer) -> Bank:

@@ -3,14 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg2
 import pytest
-from bank import Bank, execute
+from bank import COMMAND, Bank, execute
 
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import DatabaseUnavailable
@@ -18,13 +16,6 @@ from herald_pipelines.launch import dagster_instance
 
 # Nothing here depends on the server's version.
 on_one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
-COMMAND = [sys.executable, "-m", "herald_pipelines.cli"]
-
-
-def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    while not ready():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
 
 
 def herald(
@@ -42,28 +33,16 @@ def herald(
     )
 
 
-def start(bank: Bank, *words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [*COMMAND, *words],
-        cwd=bank.home,
-        env={**os.environ, **bank.environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @on_one_server
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
 def test_a_signal_interrupts_a_run_and_closes_its_row(bank: Bank, number: signal.Signals) -> None:
     bank.write(ops=True, mode="apply", guards={"max_transaction_seconds": 0, "wait_seconds": 600})
     bank.migrate()
-    rows = "select outcome from herald.maintenance_log where task = 'index_rebuild'"
     busy = psycopg2.connect(bank.url)
     try:
         busy.cursor().execute("select 1")
-        run = start(bank, "run", "index_rebuild", "--json")
-        wait_until(lambda: execute(bank.environ["OPS_URL"], rows) == [("running",)], run)
+        run = bank.start("run", "index_rebuild", "--json")
+        bank.wait_until_at_work(run)
         run.send_signal(number)
         stdout, stderr = run.communicate(timeout=60)
     finally:
@@ -72,7 +51,7 @@ def test_a_signal_interrupts_a_run_and_closes_its_row(bank: Bank, number: signal
     assert stderr.splitlines()[-1] == "herald: interrupted"
     assert "Traceback" not in stderr
     # The ops database, next in line, is not begun with.
-    assert execute(bank.environ["OPS_URL"], rows) == [("interrupted",)]
+    assert bank.windows_of_rebuild() == ["interrupted"]
     assert execute(bank.environ["HERALD_DAGSTER_URL"], "select status from runs") == [("FAILURE",)]
 
 
@@ -80,20 +59,19 @@ def test_a_signal_interrupts_a_run_and_closes_its_row(bank: Bank, number: signal
 def test_what_is_started_to_survive_a_hang_up_does(bank: Bank) -> None:
     bank.write(ops=True, mode="apply", guards={"max_transaction_seconds": 0, "wait_seconds": 600})
     bank.migrate()
-    rows = "select outcome from herald.maintenance_log where task = 'index_rebuild'"
     busy = psycopg2.connect(bank.url)
     busy.cursor().execute("select 1")
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; the child inherits it
     try:
-        run = start(bank, "run", "index_rebuild", "--database", "bank")
+        run = bank.start("run", "index_rebuild", "--database", "bank")
     finally:
         signal.signal(signal.SIGHUP, before)
-    wait_until(lambda: execute(bank.environ["OPS_URL"], rows) == [("running",)], run)
+    bank.wait_until_at_work(run)
     run.send_signal(signal.SIGHUP)
     busy.close()
     _, stderr = run.communicate(timeout=120)
     assert run.returncode == 0, stderr
-    assert execute(bank.environ["OPS_URL"], f"{rows} and object_name is null") == [("done",)]
+    assert bank.windows_of_rebuild() == ["done"]
 
 
 @on_one_server
