@@ -1,9 +1,13 @@
 """The `herald` process at its edges: signals, streams that cannot be written, folders that are gone, servers that go away."""
 
+import json
 import os
+import pty
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg2
@@ -145,6 +149,40 @@ def test_names_are_shown_in_any_encoding(bank: Bank) -> None:
     assert r"bank.\xe9t\xe9 \u2603" in shown.stdout
     unknown = herald(["indexes", "--database", "☃"], bank.home, **bank.environ, **ascii_only)
     assert (unknown.returncode, "Traceback" in unknown.stderr) == (2, False)
+
+
+@on_one_server
+def test_progress_is_lines_with_the_time_and_never_on_stdout(bank: Bank) -> None:
+    bank.write(ops=False)
+    done = bank.command("indexes", "--database", "bank", "--json")
+    assert json.loads(done.stdout)["database"] == "bank"
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if not re.fullmatch(r"\d\d:\d\d:\d\d \S.*", line)] == []
+    assert re.search(r"\d+ indexes, ", done.stderr)
+
+
+@on_one_server
+def test_progress_on_a_terminal_has_a_spinner(bank: Bank) -> None:
+    bank.write(ops=False)
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen(
+        [*COMMAND, "indexes", "--database", "bank", "--json"],
+        cwd=bank.home,
+        env={**os.environ, **bank.environ, "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    # Linux ends a terminal whose other side is closed with an error.
+    with suppress(OSError):
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    stdout, _ = run.communicate(timeout=60)
+    assert (run.returncode, json.loads(stdout)["database"]) == (0, "bank")
+    assert "⠋" in shown.decode()
+    assert re.search(r"\d\d:\d\d:\d\d.* indexes, ", shown.decode())
 
 
 def test_herald_alone_prints_its_help(tmp_path: Path) -> None:
