@@ -97,6 +97,7 @@ def confirm_indexes(
     """
     hindrance = use_pgstattuple(session)
     left = budget_bytes
+    counted: dict[int, Row] = {}
     for start in range(0, len(indexes), STATISTICS_AT_ONCE):
         part = indexes[start : start + STATISTICS_AT_ONCE]
         statistics = _read_key_statistics(session, [index.oid for index in part])
@@ -109,7 +110,7 @@ def confirm_indexes(
                 yield Confirmation(index.oid, None, _over_budget(index, left))
             else:
                 left -= index.size_bytes
-                yield _confirm(session, index, statistics[index.oid])
+                yield _confirm(session, index, statistics[index.oid], counted)
 
 
 def use_pgstattuple(session: Session) -> str | None:
@@ -143,16 +144,23 @@ def _read_key_statistics(session: Session, oids: list[int]) -> defaultdict[int, 
     return found
 
 
-def _confirm(session: Session, index: IndexFacts, statistics: Sequence[KeyStatistics]) -> Confirmation:
+def _confirm(
+    session: Session, index: IndexFacts, statistics: Sequence[KeyStatistics], counted: dict[int, Row]
+) -> Confirmation:
     try:
-        pages = read_pages(session, index)
+        pages = _read_pages(session, index, counted)
     except (LockTimeout, StatementTimeout, PermanentFailure) as error:
         return Confirmation(index.oid, None, error.message)
     return Confirmation(index.oid, confirm_bloat(index, pages, statistics), None)
 
 
-def read_pages(session: Session, index: IndexFacts) -> IndexPages:
+def _read_pages(session: Session, index: IndexFacts, counted: dict[int, Row]) -> IndexPages:
     """Count the pages and items of a b-tree, with pgstattuple's schema on the search_path: it is read twice.
+
+    Args:
+        session: in autocommit.
+        index: the b-tree.
+        counted: the rows of tables by oid, as far as they were counted for other indexes; added to.
 
     Raises:
         LockTimeout: somebody locks it exclusively.
@@ -163,7 +171,9 @@ def read_pages(session: Session, index: IndexFacts) -> IndexPages:
     if _is_doubtful(index, row["live_rows"], row["dead_rows"]):
         # A session that deletes and then vacuums reports its deletions after the vacuum: the statistics then count rows
         # as dead that are gone, until the next vacuum. Only the pages tell.
-        return IndexPages(**{**row, **session.fetch_one("indexes/count_rows", table_oid=index.table_oid)})
+        if index.table_oid not in counted:
+            counted[index.table_oid] = session.fetch_one("indexes/count_rows", table_oid=index.table_oid)
+        return IndexPages(**{**row, **counted[index.table_oid]})
     return IndexPages(**row)
 
 

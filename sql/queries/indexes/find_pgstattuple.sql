@@ -7,7 +7,7 @@ from pg_extension as e
 join pg_namespace as n on n.oid = e.extnamespace
 left join pg_proc as p
     on p.pronamespace = n.oid
-    and p.proname in ('pgstatindex', 'pgstattuple')
+    and p.proname in ('pgstatindex', 'pgstattuple', 'pgstattuple_approx')
     and p.proargtypes = array['regclass'::regtype]::oidvector
 where e.extname = 'pgstattuple'
 group by n.oid, n.nspname

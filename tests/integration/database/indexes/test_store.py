@@ -205,6 +205,24 @@ def test_what_cannot_be_confirmed_says_why(database_url: str) -> None:
     assert "may still be read" in (found["a_pkey"].reason or "")
 
 
+def test_the_rows_of_a_table_are_counted_once_for_all_its_indexes(database_url: str) -> None:
+    run(
+        database_url,
+        "create extension pgstattuple",
+        "do $$ begin execute format('alter database %I set track_functions = ''all''', current_database()); end $$",
+        "create table public.t as select g as k, g % 7 as s from generate_series(1, 5000) as g",
+        "create index i on public.t (k)",
+        "create index j on public.t (s)",
+        "vacuum (analyze) public.t",
+        "delete from public.t where k % 2 = 0",
+    )
+    found = confirm(database_url, ["i", "j"])
+    assert all(each.estimate for each in found.values())
+    with writing(database_url) as cursor:
+        cursor.execute("select calls from pg_stat_user_functions where funcname = 'pgstattuple_approx'")
+        assert cursor.fetchall() == [(1,)]
+
+
 @pytest.mark.parametrize(
     ("keys", "values", "churn"),
     [
