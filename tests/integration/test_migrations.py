@@ -19,7 +19,8 @@ from herald_pipelines.migrations import migrate, pending
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.queries import sql_root
 from herald_pipelines.values import Outcome
-from servers import PG15_BINARIES, TestServer, running_server
+from server_programs import server_programs
+from servers import TestServer, running_server
 
 ALL = tuple(sorted(path.stem for path in (sql_root() / "migrations").glob("*.sql")))
 NEWEST = ALL[-1][:4]
@@ -44,7 +45,7 @@ def ops(database_url: str) -> Postgres:
 def bare_server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
     """Give a server that never heard of our roles."""
     request.getfixturevalue(request.param)  # so that a missing server is named there
-    with running_server(PG15_BINARIES if request.param == "pg15" else None) as server:
+    with running_server(server_programs(int(request.param.removeprefix("pg")))) as server:
         yield server
 
 

@@ -18,7 +18,8 @@ from herald_pipelines.errors import UsageError
 from herald_pipelines.resources import server_host
 from herald_pipelines.resources.commands import start
 from herald_pipelines.resources.embedded import EmbeddedServer
-from servers import PG15_BINARIES, temporary_home
+from server_programs import server_programs
+from servers import temporary_home
 
 START = (
     "import sys; from pathlib import Path; from herald_pipelines.resources.embedded import EmbeddedServer\n"
@@ -211,7 +212,7 @@ def test_a_server_that_cannot_start_says_why(server):
 def test_falls_back_to_the_programs_of_the_machine(home, monkeypatch):
     monkeypatch.setattr(server_host, "_packaged", lambda: None)
     monkeypatch.setattr(server_host, "_on_path", lambda: None)
-    monkeypatch.setattr(server_host, "_debian", lambda: [PG15_BINARIES])
+    monkeypatch.setattr(server_host, "_debian", lambda: [server_programs(15)])
     server = EmbeddedServer(home, durable=False)
     server.ensure_started()
     assert server.major == 15
