@@ -213,7 +213,10 @@ def _invoke(arguments: Sequence[str] | None) -> int:
         return UsageError.exit_code
     except click.ClickException as error:
         message = error.format_message().rstrip(".")
-        hint = "`herald --help` lists the commands, `herald COMMAND --help` their options"
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = (
+            f"`{context.command_path if context else 'herald'} --help` shows what is known, with an example"
+        )
         return _tell_error(UsageError(f"{message[:1].lower()}{message[1:]}", hint=hint))
     except (click.Abort, KeyboardInterrupt):
         return _tell_interrupted()

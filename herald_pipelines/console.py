@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from textwrap import indent
 from typing import Any
 
 import yaml
@@ -154,7 +155,7 @@ def show_run(document: Document) -> None:
         head = f"{document['task']} on {entry['database']}, window {document['window']} ({entry['mode']}): {entry['outcome']}"
         console.print(head, markup=False, style="bold")
         if entry["reason"]:
-            console.print(f"  {entry['reason']}", markup=False)
+            console.print(indent(entry["reason"], "  "), markup=False)
         for name, value in entry.get("summary", {}).items():
             shown = format_bytes(value) if name.endswith("_bytes") else str(value)
             console.print(f"  {name.removesuffix('_bytes').replace('_', ' '):<20} {shown}", markup=False)

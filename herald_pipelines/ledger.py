@@ -376,6 +376,7 @@ def _call(ops: Postgres, query: str, parameters: Mapping[str, object]) -> list[R
     except PermanentFailure as error:
         if isinstance(error.__cause__, psycopg2.errors.UndefinedTable):
             raise PermanentFailure(
-                error.message, hint="run `herald migrate` to create the schema of the ops database"
+                f"the ops database lacks a table of this version: {error.__cause__.diag.message_primary}",
+                hint="run `herald migrate` to create its schema",
             ) from error
         raise

@@ -171,7 +171,7 @@ def run(
     """Run a task on one database or on all, through its Dagster job; a dry run only plans.
 
     Raises:
-        UsageError: no such task, database or window, or the window has not opened yet.
+        UsageError: no such task, database or window, the window has not opened yet, or the task is disabled.
     """
     environment = Environment.load(environ, cwd)
     if task not in TASKS:
@@ -181,7 +181,14 @@ def run(
     if database is not None:
         settings.database(database)
     key = _window(slot, window, now)
-    names = [database] if database else [name for name in settings.names() if settings.is_enabled(name, task)]
+    names = [
+        name for name in settings.names() if settings.is_enabled(name, task) and database in (None, name)
+    ]
+    if not names:
+        raise UsageError(
+            f"{task} is disabled on {'every database' if database is None else database}",
+            hint=f"`enabled: true` at tasks.{task} of a database in herald.yaml allows it",
+        )
     # A first run makes our own embedded databases; an ops database elsewhere is migrated by its operator.
     with console.progress() as say, running(environment, say, create=not dry_run):
         if settings.embedded and not dry_run:

@@ -256,7 +256,9 @@ def test_checks_are_kept(ops: Postgres, ledger: Ledger) -> None:
 
 
 def test_a_schema_that_is_missing_is_named(pg18: TestServer) -> None:
-    with pytest.raises(PermanentFailure, match=r"maintenance_log.* does not exist") as caught:
+    with pytest.raises(
+        PermanentFailure, match=r'^the ops database lacks .*"herald.maintenance_log" does not exist'
+    ) as caught:
         Ledger(Postgres(pg18.create_database(), "ops")).open(SHOP, TASK, WINDOW)
     assert "herald migrate" in (caught.value.hint or "")
 

@@ -127,6 +127,17 @@ def test_exit_codes_tell_failure_usage_and_refusal_apart(bank: Bank) -> None:
         assert (failed.exit_code, failed.document["databases"][0]["outcome"]) == (1, "failed")
 
 
+def test_a_task_that_is_disabled_is_not_run(home: Path) -> None:
+    off = "tasks: {index_rebuild: {enabled: false}}"
+    (home / "herald.yaml").write_text(
+        f'version: 1\nops: {{url: "postgresql://nobody@127.0.0.1:1/ops", {off}}}\n'
+        f'databases: {{one: {{url: "postgresql://nobody@127.0.0.1:1/one", {off}}}}}\n'
+    )
+    for database, where in (("one", "one"), (None, "every database")):
+        with pytest.raises(UsageError, match=f"^index_rebuild is disabled on {where}\n"):
+            operations.run({}, home, task="index_rebuild", window=None, database=database, dry_run=True)
+
+
 def test_a_dry_run_plans_the_others_where_one_database_is_gone(bank: Bank) -> None:
     bank.write(ops=True)
     bank.migrate()
