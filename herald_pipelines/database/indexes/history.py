@@ -106,7 +106,7 @@ def usage_windows(
         **_about(identity),
         first_reading=readings[start]["id"],
         now=now,
-        replicated=_replicated(servers),
+        has_replicas=len(servers) > 1,
         rows=_rows(facts, servers),
     )
     return {
@@ -244,8 +244,7 @@ def list_rebuilds(
 
 
 def _rows(facts: Sequence[IndexFacts], servers: Servers) -> str:
-    """Write counters as jsonb, an object an index."""
-    replicated = _replicated(servers)
+    """Write counters as jsonb, an object an index; apart by server only where there are several."""
     return to_json(
         [
             {
@@ -264,7 +263,7 @@ def _rows(facts: Sequence[IndexFacts], servers: Servers) -> str:
                 "last_scan_at": index.usage.last_scan_at,
                 "table_writes": index.table_writes,
                 "table_scans": index.table_scans,
-                "servers": _apart(index.oid, {name: servers[name] for name in replicated}),
+                "servers": _apart(index.oid, servers) if len(servers) > 1 else {},
             }
             for index in facts
         ]
@@ -281,11 +280,6 @@ def _apart(oid: int, servers: Servers) -> dict[str, dict[str, int]]:
         for name, server in servers.items()
         if oid in server.usage
     }
-
-
-def _replicated(servers: Servers) -> list[str]:
-    """Return the names of the servers where there are several: only then are counters kept apart."""
-    return list(servers) if len(servers) > 1 else []
 
 
 def _states(written: Mapping[str, Mapping[str, Any]]) -> dict[str, ServerState]:

@@ -21,14 +21,19 @@ oldest as (
       and application_name <> 'pg_dump'
     order by transaction_seconds desc
     limit 1
+),
+-- replay_lag keeps its last value for a while after a standby has caught up.
+behind as (
+    select
+        extract(epoch from replay_lag)::double precision as seconds,
+        pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint as bytes
+    from pg_stat_replication
+    where replay_lsn < pg_current_wal_lsn()
 )
 select
     (select count(*) from client where state <> 'idle') as active_sessions,
     (select transaction_seconds::double precision from oldest) as transaction_seconds,
     (select format('pid %%s, %%s as %%s, %%s', pid, coalesce(nullif(application_name, ''), 'unnamed'), usename, state) from oldest)
         as transaction_holder,
-    (select max(extract(epoch from replay_lag))::double precision from pg_stat_replication) as lag_seconds,
-    (
-        select max(pg_wal_lsn_diff(sent_lsn, replay_lsn))::bigint
-        from pg_stat_replication
-    ) as lag_bytes
+    (select max(seconds) from behind) as lag_seconds,
+    (select max(bytes) from behind) as lag_bytes

@@ -1,13 +1,13 @@
 -- What happened to each of the given indexes, whose counters of now are the last step, since the oldest snapshot that they
--- can be compared with, from the reading `first_reading` on. A step breaks the comparison where a counter falls, where
--- a server did not tell of the index, or where a rebuild gave it another oid while there are replicas: these begin to
--- count anew then, and the primary goes on. The ledger knows which oid was which before (`renewed`). A fall under one
--- oid proves that a server lost its statistics, so that nothing before it counts for any index.
+-- can be compared with, from the reading `first_reading` on. A step breaks the comparison where a counter falls, or where
+-- a rebuild gave the index another oid while there are replicas: these begin to count anew then, and the primary goes on.
+-- The ledger knows which oid was which before (`renewed`). A fall under one oid proves that a server lost its statistics,
+-- so that nothing before it counts for any index.
 with recursive given as materialized (
     select *
     from jsonb_to_recordset(%(rows)s::jsonb) as given (
         index_oid bigint, scans bigint, tuples_read bigint, blocks_hit bigint, blocks_read bigint,
-        table_writes bigint, table_scans bigint, servers jsonb
+        table_writes bigint, table_scans bigint
     )
 ),
 renewed as (
@@ -33,7 +33,7 @@ life as (
 snapshot as (
     select
         life.index_oid, life.life_oid, s.reading_id as place, s.taken_at, s.scans, s.tuples_read, s.blocks_hit,
-        s.blocks_read, s.table_writes, s.table_scans, s.servers ?& %(replicated)s::text[] as is_complete
+        s.blocks_read, s.table_writes, s.table_scans
     from life
     join herald.index_snapshot as s on s.index_oid = life.life_oid
     where s.database = %(database)s
@@ -43,7 +43,7 @@ snapshot as (
     union all
     select
         index_oid, index_oid, 9223372036854775807, %(now)s, scans, tuples_read, blocks_hit,
-        blocks_read, table_writes, table_scans, servers ?& %(replicated)s::text[]
+        blocks_read, table_writes, table_scans
     from given
 ),
 step as (
@@ -51,7 +51,6 @@ step as (
         *,
         lag(place) over w as last_place,
         life_oid <> lag(life_oid) over w as is_renewed,
-        is_complete and lag(is_complete) over w as is_comparable,
         scans < lag(scans) over w
             or tuples_read < lag(tuples_read) over w
             or blocks_hit < lag(blocks_hit) over w
@@ -65,14 +64,13 @@ step as (
 loss as (
     select max(place) as place
     from step
-    where has_fallen and is_comparable and not is_renewed
+    where has_fallen and not is_renewed
 ),
 stretch as (
     select index_oid, max(place) as place
     from step
     where has_fallen
-       or not is_comparable
-       or (is_renewed and cardinality(%(replicated)s::text[]) > 0)
+       or (is_renewed and %(has_replicas)s)
     group by index_oid
 )
 select
