@@ -41,18 +41,6 @@ class OpenEntry:
 
 
 @dataclass(frozen=True)
-class WindowEntry:
-    """One attempt of a task at a window: the task's own row."""
-
-    window: str
-    outcome: Outcome
-    run_id: str | None
-    started_at: datetime
-    finished_at: datetime | None
-    """Null while it runs."""
-
-
-@dataclass(frozen=True)
 class LatestCheck:
     """The newest verdict of a check on a database."""
 
@@ -237,44 +225,20 @@ class Ledger:
             for row in rows
         ]
 
-    def windows(self, database: str, task: str, since: date) -> list[WindowEntry]:
-        """Return every attempt at the windows that open on or after a day, by window, then oldest first."""
-        rows = self._read("ledger/list_windows", database=database, task=task, since=since.isoformat())
-        return [
-            WindowEntry(
-                window=row["window_key"],
-                outcome=Outcome(row["outcome"]),
-                run_id=row["run_id"],
-                started_at=row["started_at"],
-                finished_at=row["finished_at"],
-            )
-            for row in rows
-        ]
-
     def completed(self, since: date) -> set[tuple[str, str, str]]:
         """Return every (database, task, window) that is done, of the windows that open on or after a day."""
         rows = self._read("ledger/list_completed", since=since.isoformat())
         return {(row["database"], row["task"], row["window_key"]) for row in rows}
 
-    def see(self, target: DatabaseIdentity) -> DatabaseIdentity | None:
-        """Note which database a name stands for; return what it stood for before, when that was another."""
-        rows = self._write(
+    def see(self, target: DatabaseIdentity) -> None:
+        """Note which database a name stands for, and that it was seen now."""
+        self._write(
             "ledger/see_database",
             database=target.name,
             system_identifier=target.system_identifier,
             database_oid=target.database_oid,
             datname=target.datname,
             server_version=target.server_version,
-        )
-        if not rows:
-            return None
-        row = rows[0]
-        return DatabaseIdentity(
-            name=row["database"],
-            datname=row["datname"],
-            system_identifier=row["system_identifier"],
-            database_oid=row["database_oid"],
-            server_version=row["server_version"],
         )
 
     def first_seen(self) -> dict[str, datetime]:

@@ -91,18 +91,6 @@ def migrate(ops: Postgres) -> MigrationReport:
     )
 
 
-def pending(ops: Postgres) -> tuple[str, ...]:
-    """Return the migrations that the ops database lacks, oldest first, as file names without their ending.
-
-    Raises:
-        UsageError: the database is newer than this code.
-    """
-    with ops.session() as session, _lend_to_sqlalchemy(session) as connection:
-        revisions = RevisionMap(partial(read_migrations, sql_root() / "migrations", session))
-        _, missing = _compare(connection, revisions, session.database)
-    return tuple(Path(script.path).stem for script in missing)
-
-
 def read_migrations(folder: Path, session: Session) -> list[Script]:
     """Return a folder's migrations as Alembic's scripts, oldest first; each runs its file in the session.
 
