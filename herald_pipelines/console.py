@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from herald_pipelines.values import format_bytes, format_seconds, utc_now
 
@@ -33,8 +33,11 @@ class _Console(Console):
 
 def out() -> Console:
     """Return the console for results (stdout); where it is no terminal, lines are as long as they need to be."""
-    console = _Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else _Console(highlight=False, soft_wrap=True, width=PIPE_WIDTH)
+    # Names of the user's own objects may hold what would be markup.
+    console = _Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def tell(text: str) -> None:
@@ -45,7 +48,7 @@ def tell(text: str) -> None:
 def _tell(console: Console, text: str, began: datetime) -> None:
     # Work does not end because nobody can be told of it.
     with suppress(OSError):
-        console.print(f"[dim]{began:%H:%M:%S}[/dim] {escape(text)}")
+        console.print(Text.assemble((f"{began:%H:%M:%S}", "dim"), " ", text))
 
 
 @contextmanager
@@ -99,16 +102,16 @@ def _percent(ratio: float | None) -> str:
 def show_settings(document: Document) -> None:
     """Print the resolved settings and the calendar's slots as YAML."""
     resolved = {**document["settings"], "slots": document["slots"]}
-    out().print(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
+    out().print(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).rstrip())
 
 
 def show_migration(document: Document) -> None:
     """Print what a migration did."""
     applied: Sequence[str] = document["applied"]
     if applied:
-        out().print(f"ops database at {document['revision']}: applied {', '.join(applied)}", markup=False)
+        out().print(f"ops database at {document['revision']}: applied {', '.join(applied)}")
     else:
-        out().print(f"ops database at {document['revision']}: nothing to do", markup=False)
+        out().print(f"ops database at {document['revision']}: nothing to do")
 
 
 def show_indexes(document: Document) -> None:
@@ -139,13 +142,11 @@ def show_indexes(document: Document) -> None:
         console.print(f"and {len(rows) - judged - INDEXES_SHOWN} more without a verdict (--json has all)")
     for row in rows[:judged]:
         for verdict in row["verdicts"]:
-            console.print(
-                f"\n{row['schema']}.{row['index']} is {verdict['kind']}: {verdict['reason']}", markup=False
-            )
+            console.print(f"\n{row['schema']}.{row['index']} is {verdict['kind']}: {verdict['reason']}")
             if verdict["ddl"]:
-                console.print(f"    {verdict['ddl']};", markup=False)
+                console.print(f"    {verdict['ddl']};")
     for note in document["notes"]:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
 
 
 def show_run(document: Document) -> None:
@@ -153,12 +154,12 @@ def show_run(document: Document) -> None:
     console = out()
     for entry in document["databases"]:
         head = f"{document['task']} on {entry['database']}, window {document['window']} ({entry['mode']}): {entry['outcome']}"
-        console.print(head, markup=False, style="bold")
+        console.print(head, style="bold")
         if entry["reason"]:
-            console.print(indent(entry["reason"], "  "), markup=False)
+            console.print(indent(entry["reason"], "  "))
         for name, value in entry.get("summary", {}).items():
             shown = format_bytes(value) if name.endswith("_bytes") else str(value)
-            console.print(f"  {name.removesuffix('_bytes').replace('_', ' '):<20} {shown}", markup=False)
+            console.print(f"  {name.removesuffix('_bytes').replace('_', ' '):<20} {shown}")
         if document["task"] == "index_rebuild" and entry.get("indexes"):
             console.print(_rebuild_table(entry["indexes"]))
 
@@ -214,7 +215,7 @@ def show_demo(document: Document) -> None:
     console.print(table)
     console.print()
     for proposal in proposed[:PROPOSALS_SHOWN]:
-        console.print(f"  {proposal['kind']:<10} {proposal['ddl']}", markup=False)
+        console.print(f"  {proposal['kind']:<10} {proposal['ddl']}")
     if len(proposed) > PROPOSALS_SHOWN:
         console.print(f"  and {len(proposed) - PROPOSALS_SHOWN} more")
     console.print()

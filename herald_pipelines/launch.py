@@ -15,7 +15,7 @@ from dagster_postgres.utils import DagsterPostgresException
 
 from herald_pipelines.assembly import ASSET_KEYS, build_definitions
 from herald_pipelines.bootstrap import writing_home
-from herald_pipelines.environment import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE, Environment
+from herald_pipelines.environment import DAGSTER_URL_VARIABLE, Environment
 from herald_pipelines.errors import DatabaseUnavailable, HeraldError, UsageError
 from herald_pipelines.records import clean
 from herald_pipelines.resources import interrupts
@@ -55,9 +55,8 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
         _require_storage(environment.dagster_url)
     with writing_home(home):
         prepare_dagster_home(home)
-    url = environment.dagster_url or environment.embedded.url(DAGSTER_DATABASE)
     # dagster.yaml reads its variables from the process's environment.
-    os.environ.update(dagster_variables(home, url))
+    os.environ.update(dagster_variables(home, environment.storage_url))
     try:
         opened = dg.DagsterInstance.get()
     except STORAGE_ERRORS as error:

@@ -18,7 +18,8 @@ from herald_pipelines.assembly import ASSET_KEYS
 from herald_pipelines.bootstrap import prepare, running
 from herald_pipelines.calendar import load_calendar
 from herald_pipelines.database.indexes.analysis import analyze_indexes, describe_indexes
-from herald_pipelines.environment import DAGSTER_DATABASE, Environment
+from herald_pipelines.database.indexes.assets import PROPOSED
+from herald_pipelines.environment import Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError, UsageError, unknown_value
 from herald_pipelines.launch import Launched, dagster_instance, launch
 from herald_pipelines.ledger import Ledger
@@ -244,8 +245,7 @@ def write_env(environ: Environ, cwd: Path) -> Document:
     with console.progress() as say, running(environment, say, create=True):
         prepare(environment, scale=None, say=say)
         prepare_dagster_home(environment.settings.home)
-        url = environment.dagster_url or environment.embedded.url(DAGSTER_DATABASE)
-        return {"path": str(write_dotenv(cwd, environment.settings.home, url))}
+        return {"path": str(write_dotenv(cwd, environment.settings.home, environment.storage_url))}
 
 
 def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
@@ -277,7 +277,7 @@ def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
             {"index": f"{row['schema']}.{row['index']}", "size_bytes": row["size_bytes"], **verdict}
             for row in found["indexes"]
             for verdict in row["verdicts"]
-            if verdict["kind"] in ("unused", "duplicate", "redundant")
+            if verdict["kind"] in PROPOSED
         ],
     }
 

@@ -139,14 +139,21 @@ def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
 
 
 @on_one_server
-def test_names_are_shown_in_any_encoding(bank: Bank) -> None:
-    execute(bank.url, 'create index "été ☃" on bank.pgbench_accounts (bid); update pg_index set indisvalid = false'
-            " where indexrelid = 'bank.\"été ☃\"'::regclass")  # fmt: skip
+def test_names_are_shown_as_they_are_in_any_encoding(bank: Bank) -> None:
+    # What rich would take for markup and an emoji, and what ASCII lacks.
+    execute(
+        bank.url,
+        'create index "été [/x] :tada: ☃" on bank.pgbench_accounts (bid); update pg_index set indisvalid = false'
+        " where indexrelid = 'bank.\"été [/x] :tada: ☃\"'::regclass",
+    )
     bank.write(ops=False)
+    shown = herald(["indexes", "--database", "bank"], bank.home, **bank.environ)
+    assert shown.returncode == 0, shown.stderr
+    assert "bank.été [/x] :tada: ☃ is invalid: " in shown.stdout
     ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     shown = herald(["indexes", "--database", "bank"], bank.home, **bank.environ, **ascii_only)
     assert shown.returncode == 0, shown.stderr
-    assert r"bank.\xe9t\xe9 \u2603" in shown.stdout
+    assert r"bank.\xe9t\xe9 [/x] :tada: \u2603 is invalid: " in shown.stdout
     unknown = herald(["indexes", "--database", "☃"], bank.home, **bank.environ, **ascii_only)
     assert (unknown.returncode, "Traceback" in unknown.stderr) == (2, False)
 
