@@ -35,8 +35,8 @@ def ops(pg18: TestServer) -> Postgres:
     return ops
 
 
-def look(url: str, ops: Postgres, day: int, *, window: str | None = None) -> dict[str, list[str]]:
-    """Analyse as the task does on a day, keep what it keeps, and return the verdicts of each index."""
+def look(url: str, ops: Postgres, day: int, *, window: str | None = None) -> IndexAnalysis:
+    """Analyse as the task does on a day, and keep what it keeps."""
     wait_for_counters(url)
     target, now = Postgres(url, "platform"), NOW + timedelta(days=day)
     identity = target.identity()
@@ -45,7 +45,7 @@ def look(url: str, ops: Postgres, day: int, *, window: str | None = None) -> dic
     )
     with ops.writable().session() as session:
         record_snapshot(session, identity, window or f"{now:%Y-%m-%d}", analysis.facts, now, analysis.servers)
-    return verdicts(analysis)
+    return analysis
 
 
 def wait_for_counters(url: str) -> None:
@@ -68,6 +68,11 @@ def restart(server: TestServer) -> None:
 def verdicts(analysis: IndexAnalysis) -> dict[str, list[str]]:
     names = {index.oid: index.name for index in analysis.facts}
     return {names[each.oid]: [str(found.kind) for found in each.verdicts] for each in analysis.judged}
+
+
+def too_young(analysis: IndexAnalysis) -> set[str]:
+    names = {index.oid: index.name for index in analysis.facts}
+    return {names[each.oid] for each in analysis.judged if each.is_too_young}
 
 
 def kill_server(server: TestServer, _url: str) -> None:
@@ -97,10 +102,14 @@ def test_an_index_that_was_used_before_and_after_a_crash_is_used(
     run_sql(database_url, "insert into t select g, g from generate_series(1, 20000) g")
     restart(server)
     run_sql(database_url, f"insert into t values (0, 0); {USE}; {READ_TABLE}")
-    assert look(database_url, ops, 40) == {"used": [], "idle": []}
-    assert look(database_url, ops, 41) == {"used": [], "idle": []}
+    found = look(database_url, ops, 40)
+    assert verdicts(found) == {"used": [], "idle": []}
+    # One that was scanned since is in use; the other waits for a whole window.
+    assert too_young(found) == {"idle"}
+    assert found.usage == {}
+    assert verdicts(look(database_url, ops, 41)) == {"used": [], "idle": []}
     run_sql(database_url, READ_TABLE)
-    assert look(database_url, ops, 80) == {"used": ["unused"], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 80)) == {"used": ["unused"], "idle": ["unused"]}
 
 
 def test_a_clean_restart_loses_nothing(server: TestServer, database_url: str, ops: Postgres):
@@ -108,7 +117,7 @@ def test_a_clean_restart_loses_nothing(server: TestServer, database_url: str, op
     look(database_url, ops, 0)
     run_sql(database_url, f"{USE}; {READ_TABLE}")
     restart(server)
-    assert look(database_url, ops, 40) == {"used": [], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 40)) == {"used": [], "idle": ["unused"]}
 
 
 @pytest.mark.parametrize(
@@ -119,9 +128,9 @@ def test_a_reset_of_counters_begins_afresh(database_url: str, ops: Postgres, res
     run_sql(database_url, f"{TABLE}; {USE}")
     look(database_url, ops, 0)
     run_sql(database_url, f"{USE}; {reset}; {USE}; {USE}; {READ_TABLE}")
-    assert look(database_url, ops, 40) == {"used": [], "idle": []}
+    assert verdicts(look(database_url, ops, 40)) == {"used": [], "idle": []}
     run_sql(database_url, READ_TABLE)
-    assert look(database_url, ops, 80) == {"used": ["unused"], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 80)) == {"used": ["unused"], "idle": ["unused"]}
 
 
 def test_statistics_that_are_shared_by_all_databases_may_be_reset_one_kind_at_a_time(
@@ -133,7 +142,7 @@ def test_statistics_that_are_shared_by_all_databases_may_be_reset_one_kind_at_a_
         database_url,
         f"select pg_stat_reset_shared('bgwriter'); select pg_stat_reset_shared('wal'); {READ_TABLE}",
     )
-    assert look(database_url, ops, 40)["idle"] == ["unused"]
+    assert verdicts(look(database_url, ops, 40))["idle"] == ["unused"]
 
 
 def test_one_counter_that_fell_is_proof_for_the_whole_database(database_url: str, ops: Postgres):
@@ -142,17 +151,17 @@ def test_one_counter_that_fell_is_proof_for_the_whole_database(database_url: str
     look(database_url, ops, 1)
     run_sql(ops.url, "update herald.index_snapshot set scans = 7 where index_name = 'used' and scans = 0")
     run_sql(database_url, READ_TABLE)
-    assert look(database_url, ops, 40) == {"used": [], "idle": []}
+    assert verdicts(look(database_url, ops, 40)) == {"used": [], "idle": []}
     run_sql(ops.url, "update herald.index_snapshot set scans = 0")
-    assert look(database_url, ops, 40) == {"used": ["unused"], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 40)) == {"used": ["unused"], "idle": ["unused"]}
 
 
 def test_a_second_reading_of_a_window_erases_nothing(database_url: str, ops: Postgres):
     run_sql(database_url, TABLE)
     look(database_url, ops, 0, window="first")
     run_sql(database_url, f"{USE}; {READ_TABLE}")
-    assert look(database_url, ops, 40, window="first") == {"used": [], "idle": ["unused"]}
-    assert look(database_url, ops, 41) == {"used": [], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 40, window="first")) == {"used": [], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 41)) == {"used": [], "idle": ["unused"]}
     assert run_sql(ops.url, "select count(*) from herald.counter_reading") == [(3,)]
 
 
@@ -163,7 +172,7 @@ def test_an_index_that_is_dropped_ends_nobody_else_s_window(database_url: str, o
     run_sql(database_url, READ_TABLE)
     look(database_url, ops, 1)
     run_sql(database_url, "drop index third")
-    assert look(database_url, ops, 40) == {"used": ["unused"], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 40)) == {"used": ["unused"], "idle": ["unused"]}
 
 
 def test_the_window_goes_on_over_a_rebuild(database_url: str, ops: Postgres):
@@ -173,6 +182,6 @@ def test_the_window_goes_on_over_a_rebuild(database_url: str, ops: Postgres):
     run_sql(database_url, "set enable_indexonlyscan = off; select count(*) from t")
     rebuild(database_url, ops.url, "public.rebuilt")
     look(database_url, ops, 35)
-    assert look(database_url, ops, 40) == {"rebuilt": ["unused"], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 40)) == {"rebuilt": ["unused"], "idle": ["unused"]}
     run_sql(database_url, "set enable_seqscan = off; select * from t where v = 'x'")
-    assert look(database_url, ops, 41) == {"rebuilt": [], "idle": ["unused"]}
+    assert verdicts(look(database_url, ops, 41)) == {"rebuilt": [], "idle": ["unused"]}
