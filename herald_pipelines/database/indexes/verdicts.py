@@ -224,7 +224,7 @@ def _find_unused(  # noqa: PLR0911 - one return a rule
         return None, f"not scanned in {days:.0f} days, and not proposed: {protected}"
     size = format_bytes(sum(member.size_bytes for member in members))
     reason = (
-        f"not scanned in {days:.0f} days on the primary or a replica, while its table was read;"
+        f"not scanned in {days:.0f} days on the primary or a named replica, while its table was read;"
         f" it takes {size}"
     )
     return (
