@@ -6,8 +6,9 @@
 -- run the file again when a schema was added.
 --
 -- PostgreSQL 17 and later: pg_maintain allows VACUUM, ANALYZE and REINDEX on every table, and nothing else. It cannot
--- drop the invalid index that an interrupted REINDEX CONCURRENTLY leaves behind; such leftovers are then reported, not
--- removed. To have them removed, let the role act as the owner of the tables:
+-- drop the invalid index that an interrupted REINDEX CONCURRENTLY leaves behind: dropping is the owner's. The ledger
+-- then says "refused" of such a leftover, and the check no_leftovers warns, each with the statement that the owner must
+-- run; the rebuilds go on, and the window is done. To have leftovers dropped, let the role act as the owner:
 --       grant shop_owner to herald_maintain;
 --
 -- PostgreSQL 14 to 16: only a table's owner may do these things. So the role becomes a member of every role that owns a

@@ -84,6 +84,7 @@ def test_checks_by_asset(definitions: dg.Definitions):
         ("index_analysis", "no_invalid_indexes"),
         ("index_analysis", "bloat_below_threshold"),
         ("index_rebuild", "promised_gain_achieved"),
+        ("index_rebuild", "no_leftovers"),
     }
 
 

@@ -7,6 +7,8 @@ plan.py                                 pure: which indexes to rebuild, in what 
 store.py (disk)                         reads from the target
 history.py                              reads and writes of the ops database
 analysis.py                             reading, judging and planning put together
-rebuild.py (leftovers)                  carries a plan out, one index at a time, each between two ledger rows
-assets.py (tables)                      the tasks, their assets and their checks
+rebuild.py (context, obstacles)         carries a plan out: what must wait, what is left out, and why
+reindex.py (leftovers)                  rebuilds one index between two ledger rows; drops what interrupted rebuilds left
+checks.py (report, tables)              pure: verdicts on the whole, rows and tables of what became of it
+assets.py                               the tasks, their assets and their checks
 """

@@ -1,6 +1,6 @@
 """The tasks of index maintenance, their assets and their checks. Bodies are thin: read, judge, keep, act, describe.
 
-Not here: Dagster (task_assets.py makes the assets), any rule (verdicts.py, plan.py).
+Not here: Dagster (task_assets.py makes the assets), any rule (verdicts.py, plan.py, checks.py).
 """
 
 import time
@@ -9,12 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from herald_pipelines.database.indexes.analysis import IndexAnalysis, analyze_indexes, describe_indexes
+from herald_pipelines.database.indexes.checks import (
+    check_age,
+    check_bloat,
+    check_leftovers,
+    check_promise,
+    check_validity,
+)
 from herald_pipelines.database.indexes.history import record_snapshot, write_analysis, write_new_baselines
-from herald_pipelines.database.indexes.plan import RebuildPlan, RebuildStep
 from herald_pipelines.database.indexes.rebuild import carry_out
-from herald_pipelines.database.indexes.report import RebuildReport
+from herald_pipelines.database.indexes.report import RebuildReport, describe_rebuilds
 from herald_pipelines.database.indexes.tables import (
-    TABLE_ROWS,
     bloat_table,
     proposal_table,
     rebuild_table,
@@ -24,7 +29,6 @@ from herald_pipelines.database.indexes.verdicts import VerdictKind
 from herald_pipelines.tasks import (
     AssetInfo,
     CheckInfo,
-    CheckVerdict,
     Task,
     TaskContext,
     TaskResult,
@@ -32,8 +36,6 @@ from herald_pipelines.tasks import (
 from herald_pipelines.values import Capability, Outcome
 
 GROUP = "indexes"
-KEPT_PROMISE = 0.8
-"""A rebuild that achieves less of its promise than this was promised on a wrong estimate."""
 PROPOSED = (VerdictKind.UNUSED, VerdictKind.DUPLICATE, VerdictKind.REDUNDANT)
 
 
@@ -89,7 +91,15 @@ def run_index_analysis(context: TaskContext) -> TaskResult:
                 "proposals": proposal_table(proposals),
             },
         },
-        checks=(*_analysis_checks(analysis, rows), _age_check(analysis, context)),
+        checks=(
+            check_validity(rows),
+            check_bloat(rows, analysis.bloat),
+            check_age(
+                analysis.facts,
+                analysis.usage,
+                context.settings.indexes_of(context.database).usage_window_days,
+            ),
+        ),
         summary=summary,
         document={"summary": summary, "indexes": rows},
     )
@@ -121,10 +131,10 @@ def run_index_rebuild(context: TaskContext) -> TaskResult:
                 Outcome.PLANNED,
                 object_name=step.name,
                 object_oid=step.oid,
-                evidence=_step_evidence(step),
+                evidence=step.evidence(),
                 reason=f"mode is {context.mode.value}: nothing is changed",
             )
-    rows = _rebuild_rows(plan, report)
+    rows = describe_rebuilds(plan, report)
     reclaimed = report.achieved_bytes if report else 0
     summary: dict[str, int | float | str] = {
         "planned": len(plan.steps),
@@ -137,10 +147,10 @@ def run_index_rebuild(context: TaskContext) -> TaskResult:
     }
     return TaskResult(
         metadata={"index_rebuild": {**summary, "indexes": rebuild_table(rows)}},
-        checks=() if report is None else (_promise_check(report),),
+        checks=() if report is None else (check_promise(report), check_leftovers(report)),
         summary=summary,
         document={"summary": summary, "plan": plan.as_dict(), "indexes": rows},
-        problems=rebuild_problems(report) if report else (),
+        problems=tuple(f"{each.name}: {each.reason}" for each in report.failed) if report else (),
     )
 
 
@@ -155,134 +165,6 @@ def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, int | float | str]:
         **{kind.value: kinds[kind.value] for kind in VerdictKind},
         "rebuilds_planned": sum(row["rebuild_planned"] for row in rows),
     }
-
-
-def _analysis_checks(analysis: IndexAnalysis, rows: Sequence[dict[str, Any]]) -> tuple[CheckVerdict, ...]:
-    def named(kind: str) -> list[str]:
-        return [
-            f"{row['schema']}.{row['index']}"
-            for row in rows
-            if any(verdict["kind"] == kind for verdict in row["verdicts"])
-        ]
-
-    invalid, bloated = named("invalid"), named("bloated")
-    worst = max((estimate.ratio for estimate in analysis.bloat.values() if estimate.confirmed), default=0.0)
-    return (
-        CheckVerdict(
-            "no_invalid_indexes",
-            passed=not invalid,
-            is_error=True,
-            summary=_list_or("no index is invalid", invalid),
-            metadata={"invalid": len(invalid)},
-        ),
-        CheckVerdict(
-            "bloat_below_threshold",
-            passed=not bloated,
-            is_error=False,
-            summary=_list_or("no index is bloated", bloated),
-            metadata={"bloated": len(bloated), "worst_confirmed_ratio": round(worst, 4)},
-        ),
-    )
-
-
-def _age_check(analysis: IndexAnalysis, context: TaskContext) -> CheckVerdict:
-    needed = context.settings.indexes_of(context.database).usage_window_days
-    # Partitions come and go; those of an index are judged together.
-    judged = [index for index in analysis.facts if not index.is_partitioned and index.parent_oid is None]
-    young = [
-        index
-        for index in judged
-        if index.oid not in analysis.usage or analysis.usage[index.oid].days < needed
-    ]
-    known = max((window.days for window in analysis.usage.values()), default=0.0)
-    return CheckVerdict(
-        "statistics_old_enough",
-        passed=not young,
-        is_error=False,
-        summary=f"the use of {len(young)} of {len(judged)} indexes is known for less than {needed} days"
-        if young
-        else f"the use of every index is known for {needed} days",
-        metadata={"too_young": len(young), "days_known": round(known, 2)},
-    )
-
-
-def _promise_check(report: RebuildReport) -> CheckVerdict:
-    broken = [each.name for each in report.done if each.achieved_bytes < KEPT_PROMISE * each.promised_bytes]
-    return CheckVerdict(
-        "promised_gain_achieved",
-        passed=not broken,
-        is_error=False,
-        summary=_list_or(f"{len(report.done)} rebuilds gave what was promised", broken),
-        metadata={"promised_bytes": report.promised_bytes, "achieved_bytes": report.achieved_bytes},
-    )
-
-
-def _list_or(nothing: str, names: Sequence[str]) -> str:
-    shown = ", ".join(names[:TABLE_ROWS])
-    more = f" and {len(names) - TABLE_ROWS} more" if len(names) > TABLE_ROWS else ""
-    return f"{shown}{more}" if names else nothing
-
-
-def rebuild_problems(report: RebuildReport) -> tuple[str, ...]:
-    """Return what fails the window: failed rebuilds, and leftovers of ours that are still there."""
-    failed = [f"{each.name}: {each.reason}" for each in report.failed]
-    kept = [
-        f"{each.name}, left by an interrupted rebuild, could not be dropped: {each.reason}"
-        for each in report.leftovers
-        if not each.dropped
-    ]
-    return (*failed, *kept)
-
-
-def _step_evidence(step: RebuildStep) -> dict[str, Any]:
-    return {
-        "size_bytes": step.size_bytes,
-        "promised_bytes": step.promised_bytes,
-        "bloat_ratio": step.ratio,
-        "bloat_method": step.method,
-        "statement": step.statement,
-    }
-
-
-def _rebuild_rows(plan: RebuildPlan, report: RebuildReport | None) -> list[dict[str, Any]]:
-    """Return a row an index that was planned for or left out: what was promised, what was achieved, what became of it."""
-    done = {each.oid: each for each in report.done} if report else {}
-    unlucky = {each.oid: ("failed", each.reason) for each in report.failed} if report else {}
-    unlucky |= {each.oid: ("skipped", each.reason) for each in report.skipped} if report else {}
-    rows: list[dict[str, Any]] = []
-    for step in plan.steps:
-        result = done.get(step.oid)
-        outcome, reason = ("done", None) if result else unlucky.get(step.oid, ("planned", None))
-        rows.append(
-            {
-                "schema": step.schema,
-                "table": step.table,
-                "index": step.index,
-                "size_bytes": step.size_bytes,
-                "size_after_bytes": result.size_after_bytes if result else None,
-                "promised_bytes": step.promised_bytes,
-                "achieved_bytes": result.achieved_bytes if result else None,
-                "seconds": round(result.seconds, 3) if result else None,
-                "outcome": outcome,
-                "reason": reason,
-            }
-        )
-    rows += [
-        {
-            "schema": each.schema,
-            "table": each.table,
-            "index": each.index,
-            "size_bytes": each.size_bytes,
-            "size_after_bytes": None,
-            "promised_bytes": each.promised_bytes,
-            "achieved_bytes": None,
-            "seconds": None,
-            "outcome": "skipped",
-            "reason": each.reason,
-        }
-        for each in plan.skipped
-    ]
-    return rows
 
 
 INDEX_TASKS = (
@@ -338,6 +220,11 @@ INDEX_TASKS = (
                 "promised_gain_achieved",
                 "index_rebuild",
                 "Every rebuild reclaimed about what its estimate had promised.",
+            ),
+            CheckInfo(
+                "no_leftovers",
+                "index_rebuild",
+                "What interrupted rebuilds left has been dropped.",
             ),
         ),
         body=run_index_rebuild,

@@ -236,13 +236,6 @@ def write_analysis(
     ops.fetch("history/write_analysis", **_about(identity), window=window, rows=to_json(rows))
 
 
-def list_rebuilds(
-    ops: Session, identity: DatabaseIdentity, task: str, index_oids: Sequence[int]
-) -> list[Row]:
-    """Return the ledger's rebuilds that did not end well, and those of the given indexes, oldest first."""
-    return ops.fetch("history/list_rebuilds", **_about(identity), task=task, index_oids=list(index_oids))
-
-
 def _rows(facts: Sequence[IndexFacts], servers: Servers) -> str:
     """Write counters as jsonb, an object an index; apart by server only where there are several."""
     return to_json(

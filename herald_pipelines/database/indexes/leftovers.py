@@ -7,55 +7,30 @@ the first as `<name>_ccold`. Wherever it stops, one of the two is valid, and it 
     swapped                the first is `_ccold` and not valid: it is dropped, and the rebuild was done
     dropped                nothing is left: the rebuild was done
 
-An invalid index is ours when a ledger row of a rebuild says so: by its oid (`_ccold`), or by a name made
-from that of the index which was rebuilt, on the same table, when the row does not list it as there before
-(`_ccnew`). Reindexing a leftover would make a valid duplicate; that is never done. Not here: leftovers of
-others, which are a verdict (verdicts.py) and stay.
+An invalid index is ours when a ledger row lists its oid as left behind (`result.left_oids`), and only then. A run that
+lives writes the list with the end of the rebuild. For one that died the next run does, once, in a row that settles the
+dead one's: it was `<name>_ccold` if it has the oid of the index that was rebuilt, and `<name>_ccnew` if it is on that
+table with that structure and was not there when the rebuild began. (What somebody else's REINDEX of the same index
+left in between looks the same, and is of as little use.) Reindexing a leftover would make a valid duplicate; that is
+never done. Not here: leftovers of others, which are a verdict (verdicts.py) and stay.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from herald_pipelines.database.indexes.context import RebuildContext
 from herald_pipelines.database.indexes.ddl import is_leftover_of
-from herald_pipelines.database.indexes.history import list_rebuilds, write_baseline
-from herald_pipelines.errors import DatabaseUnavailable, HeraldError
-from herald_pipelines.ledger import Ledger
+from herald_pipelines.database.indexes.history import write_baseline
+from herald_pipelines.database.indexes.report import Leftover
+from herald_pipelines.errors import DatabaseUnavailable, HeraldError, LockTimeout, StatementTimeout
 from herald_pipelines.resources.postgres import Row, Session
-from herald_pipelines.values import DatabaseIdentity, Outcome, quote_identifier
+from herald_pipelines.values import Outcome, quote_identifier
 
 
-@dataclass(frozen=True)
-class Leftover:
-    """One invalid index that an interrupted rebuild of ours left."""
+def clean_leftovers(context: RebuildContext) -> tuple[Leftover, ...]:
+    """Settle the rebuilds whose runs died, and drop what rebuilds of this database are known to have left.
 
-    oid: int
-    name: str
-    """Qualified."""
-    size_bytes: int
-    dropped: bool
-    reason: str | None = None
-    """Why it could not be dropped; the next run tries again."""
-
-
-def clean_leftovers(
-    session: Session,
-    identity: DatabaseIdentity,
-    ledger: Ledger,
-    *,
-    task: str,
-    window: str,
-    say: Callable[[str], None],
-) -> tuple[Leftover, ...]:
-    """Drop what earlier rebuilds of this database left, and record those that the server finished on its own.
-
-    Args:
-        session: writable, in autocommit, holding the advisory lock of (database, task).
-        identity: of the database the session is in.
-        ledger: what was rebuilt when; each drop is an action of its own.
-        task: task of the calendar.
-        window: window key.
-        say: told of each drop.
+    Each drop is an action of its own. One table that is locked keeps no other waiting.
 
     Returns:
         Every leftover of ours that was found, dropped or not.
@@ -64,34 +39,25 @@ def clean_leftovers(
         DatabaseUnavailable: the server went away.
         HeraldError: the catalog or the ledger could not be read.
     """
-    suspects = {row["oid"]: row for row in session.fetch("indexes/list_invalid_indexes")}
-    with ledger.ops.session() as ops:
-        rebuilds = list_rebuilds(ops, identity, task, list(suspects))
-    if not rebuilds:
-        return ()
-    found: list[Leftover] = []
-    for oid, suspect in suspects.items():
-        owner = next((row for row in rebuilds if _left_by(suspect, row)), None)
-        if owner is not None:
-            name = f"{suspect['schema']}.{suspect['index']}"
-            evidence = {"left_by": owner["id"], "size_bytes": suspect["size_bytes"]}
-            leftover = Leftover(oid, name, suspect["size_bytes"], dropped=True)
-            try:
-                with ledger.action(
-                    identity, task, window, object_name=name, object_oid=oid, evidence=evidence
-                ) as action:
-                    _drop(session, suspect)
-                    action.reason = "left by an interrupted rebuild"
-                say(f"dropped {name}, which an interrupted rebuild left")
-            except DatabaseUnavailable:
-                raise
-            except HeraldError as error:
-                leftover = Leftover(oid, name, suspect["size_bytes"], dropped=False, reason=error.message)
-                say(f"could not drop {name}: {error.message}")
-            found.append(leftover)
-    for row in {row["object_oid"]: row for row in rebuilds if _is_open(row)}.values():
-        _record_finished(session, identity, ledger, row, task=task, window=window)
-    return tuple(found)
+    unsettled: list[Leftover] = []
+    for rebuild in _read_ledger(context, "history/list_interrupted_rebuilds"):
+        name, oid = rebuild["object_name"], rebuild["object_oid"]
+        try:
+            _settle(context, rebuild)
+        except DatabaseUnavailable:
+            raise
+        except HeraldError as error:
+            reason = f"what its interrupted rebuild left is not known yet: {error.message}"
+            context.say(f"{name}: {reason}")
+            unsettled.append(Leftover(oid, name, Outcome.SKIPPED, reason))
+    ours = {row["oid"]: row for row in _read_ledger(context, "history/list_left_indexes")}
+    suspects = context.session.fetch("indexes/list_invalid_indexes") if ours else []
+    dropped = [
+        _drop(context, suspect, ours[suspect["oid"]]["left_by"])
+        for suspect in suspects
+        if suspect["oid"] in ours and _is_left(suspect, ours[suspect["oid"]], "ccnew", "ccold")
+    ]
+    return (*unsettled, *dropped)
 
 
 def find_successor(session: Session, oid: int, evidence: Mapping[str, Any]) -> Row | None:
@@ -101,6 +67,10 @@ def find_successor(session: Session, oid: int, evidence: Mapping[str, Any]) -> R
         session: any session in the database.
         oid: of the index before its rebuild.
         evidence: of the ledger row of the rebuild.
+
+    Raises:
+        LockTimeout: its table is locked.
+        HeraldError: of the kind that fits what the server said.
     """
     for row in session.fetch(
         "indexes/find_index_by_name",
@@ -108,67 +78,32 @@ def find_successor(session: Session, oid: int, evidence: Mapping[str, Any]) -> R
         index=evidence["index"],
         table_oid=evidence["table_oid"],
     ):
-        states = session.fetch("indexes/read_index_state", oid=row["oid"])
-        for state in states:
-            if state["oid"] != oid and state["is_valid"] and state["definition"] == evidence["definition"]:
+        for state in session.fetch("indexes/read_index_state", oid=row["oid"]):
+            if state["oid"] != oid and state["is_valid"] and state["structure"] == evidence["structure"]:
                 return state
     return None
 
 
-def _left_by(suspect: Row, rebuild: Row) -> bool:
-    evidence = rebuild["evidence"]
-    if suspect["table_oid"] != evidence["table_oid"]:
-        return False
-    if suspect["oid"] == rebuild["object_oid"]:
-        return is_leftover_of(suspect["index"], evidence["index"], "ccold")
-    return (
-        rebuild["outcome"] != Outcome.DONE
-        and suspect["oid"] not in evidence["invalid_oids"]
-        and is_leftover_of(suspect["index"], evidence["index"], "ccnew")
-    )
+def find_left(session: Session, oid: int, evidence: Mapping[str, Any]) -> list[int]:
+    """Return the oids of what the rebuild of an index left, on the proof that the module's docstring names.
 
-
-def _is_open(rebuild: Row) -> bool:
-    return rebuild["outcome"] != Outcome.DONE and not rebuild["is_made_up_for"]
-
-
-def _drop(session: Session, suspect: Row) -> None:
-    """Drop a leftover after a last look at it.
+    Args:
+        session: any session in the database.
+        oid: of the index before its rebuild.
+        evidence: of the ledger row of the rebuild.
 
     Raises:
-        HeraldError: it is being built, became valid, or the server refused.
+        LockTimeout: its table is locked.
+        HeraldError: of the kind that fits what the server said.
     """
-    builds = session.fetch("indexes/list_builds")
-    if any(build["table_oid"] in (None, suspect["table_oid"]) for build in builds):
-        raise HeraldError("an index of its table is being built, or one that this role may not see")
-    states = session.fetch("indexes/read_index_state", oid=suspect["oid"])
-    if not states:
-        return
-    if states[0]["is_valid"] or states[0]["index"] != suspect["index"]:
-        raise HeraldError("it changed meanwhile: it is valid, or has another name")
-    session.execute(f"DROP INDEX CONCURRENTLY {quote_identifier(suspect['schema'], suspect['index'])}")
-
-
-def _record_finished(
-    session: Session, identity: DatabaseIdentity, ledger: Ledger, rebuild: Row, *, task: str, window: str
-) -> None:
-    """Record as done a rebuild that the server finished although its run died."""
-    evidence = rebuild["evidence"]
-    successor = find_successor(session, rebuild["object_oid"], evidence)
-    if successor is None:
-        return
-    ledger.record(
-        identity,
-        task,
-        window,
-        Outcome.DONE,
-        object_name=rebuild["object_name"],
-        object_oid=rebuild["object_oid"],
-        evidence={**evidence, "finishes": rebuild["id"]},
-        reason="the server had finished the rebuild although its run was interrupted",
-        result=describe_gain(successor, evidence),
-    )
-    write_baseline(ledger.ops, identity, successor)
+    left: list[int] = []
+    for suspect in session.fetch("indexes/list_invalid_indexes"):
+        if suspect["oid"] == oid and _is_left(suspect, evidence, "ccold"):
+            left.append(oid)
+        elif suspect["oid"] not in evidence["index_oids"] and _is_left(suspect, evidence, "ccnew"):
+            states = session.fetch("indexes/read_index_state", oid=suspect["oid"])
+            left += [state["oid"] for state in states if state["structure"] == evidence["structure"]]
+    return left
 
 
 def describe_gain(after: Row, evidence: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,8 +118,84 @@ def describe_gain(after: Row, evidence: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def invalid_oids(session: Session, table_oid: int) -> Sequence[int]:
-    """Return the indexes of a table that are not valid, for the evidence of a rebuild that begins."""
-    return [
-        row["oid"] for row in session.fetch("indexes/list_invalid_indexes") if row["table_oid"] == table_oid
-    ]
+def _is_left(suspect: Row, rebuilt: Mapping[str, Any], *kinds: str) -> bool:
+    """Whether an invalid index is on the table of a rebuilt one, and named as its rebuild leaves one."""
+    return suspect["table_oid"] == rebuilt["table_oid"] and any(
+        is_leftover_of(suspect["index"], rebuilt["index"], kind) for kind in kinds
+    )
+
+
+def _read_ledger(context: RebuildContext, query: str) -> list[Row]:
+    with context.ledger.ops.session() as ops:
+        return ops.fetch(
+            query,
+            database=context.identity.name,
+            system_identifier=context.identity.system_identifier,
+            database_oid=context.identity.database_oid,
+            task=context.task,
+        )
+
+
+def _settle(context: RebuildContext, rebuild: Row) -> None:
+    """Write the row that a dead run could not write: how its rebuild ended and what it left.
+
+    Raises:
+        HeraldError: that cannot be known now; nothing was written.
+    """
+    name, oid, evidence = rebuild["object_name"], rebuild["object_oid"], rebuild["evidence"]
+    successor = find_successor(context.session, oid, evidence)
+    result: dict[str, Any] = {"left_oids": find_left(context.session, oid, evidence)}
+    outcome, reason = Outcome.FAILED, "its run was interrupted before the new index was in place"
+    if successor is not None:
+        write_baseline(context.ledger.ops, context.identity, successor)
+        result |= describe_gain(successor, evidence)
+        outcome, reason = Outcome.DONE, "the server had finished the rebuild although its run was interrupted"
+    context.record(outcome, name, oid, {**evidence, "settles": rebuild["id"]}, reason=reason, result=result)
+
+
+def _drop(context: RebuildContext, suspect: Row, left_by: int) -> Leftover:
+    """Drop a leftover, or say why not.
+
+    Raises:
+        DatabaseUnavailable: the server went away.
+        HeraldError: the ledger could not be written.
+    """
+    oid, name = suspect["oid"], f"{suspect['schema']}.{suspect['index']}"
+    statement = f"DROP INDEX CONCURRENTLY {quote_identifier(suspect['schema'], suspect['index'])}"
+    evidence = {"left_by": left_by, "statement": statement}
+    if not suspect["may_drop"]:
+        reason = f"role {suspect['role']} does not own it; its owner must run: {statement}"
+        context.record(Outcome.REFUSED, name, oid, evidence, reason=reason)
+        context.say(f"could not drop {name}: {reason}")
+        return Leftover(oid, name, Outcome.REFUSED, reason)
+    with context.action(name, oid, evidence) as action:
+        try:
+            action.reason = _find_objection(context.session, suspect)
+            if action.reason is None:
+                context.run(statement)
+            else:
+                action.outcome = Outcome.SKIPPED
+        except DatabaseUnavailable:
+            raise
+        except (LockTimeout, StatementTimeout) as error:
+            action.outcome, action.reason = Outcome.SKIPPED, error.message
+        except HeraldError as error:
+            action.outcome, action.reason = Outcome.FAILED, error.message
+        reason = action.reason = action.reason or "left by an interrupted rebuild, and dropped"
+    context.say(
+        f"dropped {name}, which an interrupted rebuild left"
+        if action.outcome is Outcome.DONE
+        else f"could not drop {name}: {reason}"
+    )
+    return Leftover(oid, name, action.outcome, reason)
+
+
+def _find_objection(session: Session, suspect: Row) -> str | None:
+    """Take a last look at a leftover, and return why it must not be dropped."""
+    builds = session.fetch("indexes/list_builds")
+    if any(build["table_oid"] in (None, suspect["table_oid"]) for build in builds):
+        return "an index of its table is being built, or one that this role may not see"
+    for now in session.fetch("indexes/find_index", oid=suspect["oid"]):
+        if now["is_valid"] or (now["schema"], now["index"]) != (suspect["schema"], suspect["index"]):
+            return "it changed meanwhile: it is valid, or has another name"
+    return None

@@ -1,6 +1,6 @@
 """Pure: the tables that the UI shows of indexes, as Markdown. Not here: the same rows for machines (analysis.py)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from herald_pipelines.tasks import Markdown
@@ -14,7 +14,11 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, total: in
     if not rows:
         return Markdown("nothing")
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    # A name may hold whatever ends a cell.
+    lines += [
+        f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in row)} |"
+        for row in rows
+    ]
     if total > len(rows):
         lines.append(f"\n{total - len(rows)} more")
     return Markdown("\n".join(lines))
@@ -77,20 +81,25 @@ def proposal_table(proposals: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -
     )
 
 
-def rebuild_table(rows: Sequence[dict[str, Any]]) -> Markdown:
-    """Return a table of what became of a plan."""
-    return _markdown(
-        ("index", "size", "promised", "achieved", "took", "outcome"),
-        [
-            (
-                f"{row['schema']}.{row['index']}",
-                format_bytes(row["size_bytes"]),
-                "" if row["promised_bytes"] is None else format_bytes(row["promised_bytes"]),
-                "" if row["achieved_bytes"] is None else format_bytes(row["achieved_bytes"]),
-                "" if row["seconds"] is None else format_seconds(row["seconds"]),
-                row["outcome"] + (f": {row['reason']}" if row["reason"] else ""),
-            )
-            for row in rows[:TABLE_ROWS]
-        ],
-        total=len(rows),
+REBUILD_COLUMNS = ("index", "size", "promised", "achieved", "took", "outcome")
+
+
+def rebuild_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what became of an index of a plan as texts for people, one for each of REBUILD_COLUMNS.
+
+    Args:
+        row: of `describe_rebuilds`.
+    """
+    return (
+        f"{row['schema']}.{row['index']}",
+        format_bytes(row["size_bytes"]),
+        "" if row["promised_bytes"] is None else format_bytes(row["promised_bytes"]),
+        "" if row["achieved_bytes"] is None else format_bytes(row["achieved_bytes"]),
+        "" if row["seconds"] is None else format_seconds(row["seconds"]),
+        row["outcome"] + (f": {row['reason']}" if row["reason"] else ""),
     )
+
+
+def rebuild_table(rows: Sequence[Mapping[str, Any]]) -> Markdown:
+    """Return a table of what became of a plan."""
+    return _markdown(REBUILD_COLUMNS, [rebuild_cells(row) for row in rows[:TABLE_ROWS]], total=len(rows))

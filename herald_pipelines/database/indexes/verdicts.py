@@ -158,7 +158,7 @@ def _find_invalid(index: IndexFacts) -> Verdict:
         return Verdict(VerdictKind.INVALID, reason)
     cost = "every write still maintains it" if index.is_ready else "it takes up space"
     if is_leftover_name(index.name):
-        reason = f"left behind by an interrupted REINDEX CONCURRENTLY: no query uses it and {cost}"
+        reason = f"named as an interrupted REINDEX CONCURRENTLY leaves its copy: no query uses it and {cost}"
         return Verdict(VerdictKind.INVALID, reason, None, drop_statement(index), create_statement(index))
     reason = f"its build did not finish: no query uses it and {cost}"
     if index.is_unique:

@@ -4,16 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
 import pytest
 
+from herald_pipelines.database.indexes.context import Patience
 from herald_pipelines.database.indexes.plan import RebuildPlan, RebuildStep
-from herald_pipelines.database.indexes.rebuild import Patience, carry_out
+from herald_pipelines.database.indexes.rebuild import carry_out
 from herald_pipelines.database.indexes.report import RebuildReport
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.values import quote_identifier
 
 WORKER = Path(__file__).parent / "rebuild_worker.py"
 TASK = "index_rebuild"
@@ -76,7 +79,7 @@ def step_for(target: Postgres, name: str) -> RebuildStep:
         order_score=1.0,
         disk_bytes=2 * state["size_bytes"],
         estimated_seconds=0.1,
-        statement=f'REINDEX INDEX CONCURRENTLY "{schema}"."{index}"',
+        statement=f"REINDEX INDEX CONCURRENTLY {quote_identifier(schema, index)}",
     )
 
 
@@ -87,8 +90,9 @@ def rebuild(
     budget_seconds: float = 60,
     patience: Patience = SHORT,
     steps: tuple[RebuildStep, ...] | None = None,
+    say: Callable[[str], None] = [].append,
 ) -> RebuildReport:
-    target = Postgres(url, "platform", task=TASK)
+    target = Postgres(url, "platform", task=TASK, lock_timeout_seconds=0.5)
     plan = RebuildPlan(steps or tuple(step_for(target, name) for name in names), ())
     return carry_out(
         plan,
@@ -99,7 +103,7 @@ def rebuild(
         window=WINDOW,
         budget_seconds=budget_seconds,
         assumed_free_disk_bytes=2**40,
-        say=[].append,
+        say=say,
         patience=patience,
     )
 
@@ -129,8 +133,8 @@ def start_worker(url: str, ops_url: str) -> subprocess.Popen[bytes]:
     return worker
 
 
-def kill(worker: subprocess.Popen[bytes]) -> None:
-    worker.send_signal(signal.SIGKILL)
+def kill(worker: subprocess.Popen[bytes], number: signal.Signals = signal.SIGKILL) -> None:
+    worker.send_signal(number)
     worker.wait()
     assert worker.stdout is not None
     worker.stdout.close()
@@ -146,6 +150,16 @@ def wait_for_phase(url: str, phase: str) -> None:
             return
         time.sleep(0.02)
     pytest.fail(f"never saw {phase!r}")
+
+
+def interrupt_rebuild(url: str, ops_url: str) -> None:
+    """Kill a rebuild of public.i while it waits, so that it leaves i_ccnew, and let the next run begin."""
+    holder = hold(url, "insert into t values (0, 'x')")
+    worker = start_worker(url, ops_url)
+    wait_for_phase(url, "waiting for writers before build")
+    kill(worker)
+    begin_next_run(url, ops_url)
+    holder.close()
 
 
 def begin_next_run(url: str, ops_url: str) -> None:

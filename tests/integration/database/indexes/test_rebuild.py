@@ -2,9 +2,10 @@ import pytest
 from rebuilding import TASK, hold, indexes, log, make_bloat, rebuild, run_sql, step_for
 from sqlalchemy import make_url
 
+from herald_pipelines.database.indexes.context import Patience
 from herald_pipelines.database.indexes.history import read_baselines
 from herald_pipelines.database.indexes.plan import RebuildPlan
-from herald_pipelines.database.indexes.rebuild import Patience, carry_out
+from herald_pipelines.database.indexes.rebuild import carry_out
 from herald_pipelines.errors import GuardRefusal
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres

@@ -1,0 +1,24 @@
+-- Rebuilds whose runs died, or lost the server, before anybody saw what became of them, oldest first; without those
+-- that a later row settles.
+select
+    log.id,
+    log.object_name,
+    log.object_oid,
+    log.evidence
+from herald.maintenance_log as log
+where log.database = %(database)s
+  and log.system_identifier = %(system_identifier)s
+  and log.database_oid = %(database_oid)s
+  and log.task = %(task)s
+  and log.outcome = 'interrupted'
+  and log.evidence ? 'index_oids'
+  and not exists (
+      select
+      from herald.maintenance_log as later
+      where later.database = log.database
+        and later.task = log.task
+        and later.object_name = log.object_name
+        and later.id > log.id
+        and (later.evidence ->> 'settles')::bigint = log.id
+  )
+order by log.id
