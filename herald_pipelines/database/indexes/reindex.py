@@ -14,9 +14,15 @@ from herald_pipelines.database.indexes.history import write_baseline
 from herald_pipelines.database.indexes.leftovers import describe_gain, find_left, find_successor
 from herald_pipelines.database.indexes.plan import RebuildStep
 from herald_pipelines.database.indexes.report import Rebuilt
-from herald_pipelines.errors import DatabaseUnavailable, HeraldError, PermanentFailure
+from herald_pipelines.errors import (
+    DatabaseUnavailable,
+    HeraldError,
+    LockTimeout,
+    PermanentFailure,
+    StatementTimeout,
+)
 from herald_pipelines.resources.postgres import Row
-from herald_pipelines.values import Outcome
+from herald_pipelines.values import Outcome, format_seconds
 
 # Less time than this is not worth beginning with.
 SHORTEST_SECONDS = 1.0
@@ -113,14 +119,17 @@ def _reindex(context: RebuildContext, step: RebuildStep) -> HeraldError | None:
         DatabaseUnavailable: the server went away.
     """
     left_seconds = max(context.left_seconds(), SHORTEST_SECONDS)
+    lock_seconds = min(context.patience.lock, left_seconds)
     context.session.take_notices()
     try:
-        with context.timeouts(
-            lock_seconds=min(context.patience.lock, left_seconds), statement_seconds=left_seconds
-        ):
+        with context.timeouts(lock_seconds=lock_seconds, statement_seconds=left_seconds):
             context.run(step.statement, every_few_seconds=lambda: _say_progress(context, step))
     except DatabaseUnavailable:
         raise
+    except LockTimeout as error:
+        return LockTimeout(f"others held it up for {format_seconds(lock_seconds)}: {error.message}")
+    except StatementTimeout as error:
+        return StatementTimeout(f"the time budget ended before the rebuild did: {error.message}")
     except HeraldError as error:
         return error
     return None
