@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from herald_pipelines.database.indexes.tables import REBUILD_COLUMNS, rebuild_cells
 from herald_pipelines.values import format_bytes, format_seconds, utc_now
 
 Document = Mapping[str, Any]
@@ -62,9 +63,11 @@ def progress() -> Generator[Callable[[str], None]]:
     if not console.is_terminal or console.is_dumb_terminal:
         yield tell
         return
-    columns = SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False)
+    # A long step is cut, never its duration.
+    text = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+    columns = SpinnerColumn(), TimeElapsedColumn(table_column=Column(min_width=7)), text
     present: list[tuple[str, datetime]] = []
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, expand=True) as bar:
 
         def end_step() -> None:
             for step in bar.task_ids:
@@ -165,17 +168,9 @@ def show_run(document: Document) -> None:
 
 
 def _rebuild_table(rows: Sequence[Document]) -> Table:
-    table = _table("index", "size", "promised", "achieved", "took", "outcome",
-                   right=("size", "promised", "achieved", "took"))  # fmt: skip
+    table = _table(*REBUILD_COLUMNS, right=("size", "promised", "achieved", "took"))
     for row in rows:
-        table.add_row(
-            f"{row['schema']}.{row['index']}",
-            format_bytes(row["size_bytes"]),
-            "" if row["promised_bytes"] is None else format_bytes(row["promised_bytes"]),
-            "" if row["achieved_bytes"] is None else format_bytes(row["achieved_bytes"]),
-            "" if row["seconds"] is None else format_seconds(row["seconds"]),
-            row["outcome"] + (f": {row['reason']}" if row["reason"] else ""),
-        )
+        table.add_row(*rebuild_cells(row))
     return table
 
 
