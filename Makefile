@@ -11,13 +11,11 @@ help:
 
 demo:
 	@sh scripts/setup run
-	@.venv/bin/herald dotenv
-	@.venv/bin/herald demo $(ARGS)
+	@HERALD_DOTENV=. .venv/bin/herald demo $(ARGS)
 
 up:
 	@sh scripts/setup run
-	@.venv/bin/herald dotenv
-	@.venv/bin/herald up $(ARGS)
+	@HERALD_DOTENV=. .venv/bin/herald up $(ARGS)
 
 test:
 	@sh scripts/test $(ARGS)

@@ -5,21 +5,20 @@ With databases of one's own in herald.yaml, only what is configured as embedded 
 
 import fcntl
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
-from herald_pipelines.environment import DAGSTER_DATABASE, SINCE_FILE, Environment
+from herald_pipelines.environment import SINCE_FILE, Environment
 from herald_pipelines.errors import UsageError
 from herald_pipelines.migrations import MigrationReport, migrate
+from herald_pipelines.resources.dagster_home import DAGSTER_DATABASE, renew_dotenv
 from herald_pipelines.resources.home import write_whole, writing_home
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.targets import EMBEDDED_OPS_DATABASE
 from herald_pipelines.sample.platform import create_sample
 from herald_pipelines.settings import SAMPLE
-from herald_pipelines.values import Capability, format_bytes, format_seconds, utc_now
+from herald_pipelines.values import Capability, Say, format_bytes, format_seconds, utc_now
 
-Say = Callable[[str], None]
-SAMPLE_SEED = 20260101
 SAMPLE_TIMEOUT_SECONDS = 3600.0
 
 
@@ -101,16 +100,16 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
         note = home / SINCE_FILE
         if not note.exists():
             write_whole(note, f"{utc_now():%Y-%m-%d}\n")
+    renew_dotenv(environment.environ, home, environment.storage_url, say)
     if environment.has_sample:
         server.create_database(SAMPLE)
     if environment.has_sample and scale is not None:
-        sample = create_sample(
-            sample_postgres(environment), scale=scale, seed=SAMPLE_SEED, now=utc_now(), say=say
-        )
-        say(
-            f"sample platform: {format_bytes(sample.size_bytes)} in {len(sample.rows)} tables,"
-            f" {format_seconds(sample.seconds)}"
-        )
+        sample = create_sample(sample_postgres(environment), scale=scale, now=utc_now(), say=say)
+        if sample.created:
+            say(
+                f"sample platform: {format_bytes(sample.size_bytes)} in {len(sample.rows)} tables,"
+                f" {format_seconds(sample.seconds)}"
+            )
     return report
 
 

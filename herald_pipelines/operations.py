@@ -236,6 +236,7 @@ def up(environ: Environ, cwd: Path, *, port: int, scale: float) -> int:
             environ=environ,
             storage=environment.dagster_url or environment.embedded,
             say=console.tell,
+            workload=environment.has_sample,
         )
 
 

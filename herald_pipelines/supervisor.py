@@ -13,76 +13,37 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import yaml
 
-from herald_pipelines.errors import PermanentFailure, UsageError
-from herald_pipelines.resources.commands import ChildProcess, start
-from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
+from herald_pipelines.errors import HeraldError, PermanentFailure, UsageError
+from herald_pipelines.resources.dagster_home import (
+    DAGSTER_DATABASE,
+    DAGSTER_URL_VARIABLE,
+    dagster_variables,
+    prepare_dagster_home,
+    renew_dotenv,
+)
 from herald_pipelines.resources.embedded import EmbeddedServer
+from herald_pipelines.resources.home import writing_home
 from herald_pipelines.resources.server_host import HOST, free_port, is_free
-
-Say = Callable[[str], None]
+from herald_pipelines.resources.service import Service
+from herald_pipelines.values import Say
 
 DEFINITIONS = "herald_pipelines.definitions"
+WORKLOAD = "herald_pipelines.sample.workload"
 LOCATION = "herald_pipelines"
-DAGSTER_DATABASE = "dagster"
 START_SECONDS = 180
 PROGRESS_SECONDS = 5
 LOOK_SECONDS = 0.2
 DATABASE_LOOK_SECONDS = 5
-STOP_GRACE_SECONDS = 15
-FIRST_BACKOFF_SECONDS = 1.0
-LONGEST_BACKOFF_SECONDS = 30.0
-CALM_SECONDS = 60
-"""A process that lived this long starts with the first backoff again."""
-LOG_LINES = 8
 NOTE = "up.json"
 """Where a running one says where it answers."""
-LONGEST_LOG_BYTES = 16 * 1024**2
-"""A log larger than this is set aside at the next start; one older one is kept."""
-
-
-@dataclass
-class Service:
-    """One supervised process."""
-
-    name: str
-    argv: Sequence[str]
-    log: Path
-    child: ChildProcess | None = None
-    started_at: float = 0.0
-    start_again_at: float | None = None
-    backoff_seconds: float = FIRST_BACKOFF_SECONDS
-    former: list[ChildProcess] = field(default_factory=list[ChildProcess])
-    """Ended ones: what is left of their groups (runs in flight) is ended only with everything else."""
-
-    def start(self, environ: Mapping[str, str], cwd: Path) -> None:
-        """Start it, its output appended to its log."""
-        if self.log.exists() and self.log.stat().st_size > LONGEST_LOG_BYTES:
-            self.log.rename(self.log.with_suffix(".log.1"))
-        self.child = start(self.argv, env=environ, cwd=cwd, log=self.log, end_with_parent=True)
-        self.started_at = time.monotonic()
-        self.start_again_at = None
-
-    def stop(self) -> None:
-        """End it, and what is left of those before it."""
-        for child in (self.child, *self.former):
-            if child is not None:
-                child.terminate(STOP_GRACE_SECONDS)
-        self.child = None
-        self.former.clear()
-
-    def last_words(self) -> str:
-        """Return the last lines of its log, indented."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(f"    {line}" for line in lines[-LOG_LINES:])
 
 
 class _StopRequested(BaseException):
@@ -97,6 +58,7 @@ def up(
     storage: EmbeddedServer | str,
     say: Say,
     definitions: str = DEFINITIONS,
+    workload: bool = False,
 ) -> int:
     """Run everything until a signal ends it, and return the exit code: 0, also when it already runs.
 
@@ -108,33 +70,41 @@ def up(
             of Dagster's storage.
         say: told of what happens, a line at a time.
         definitions: the module that the code server loads.
+        workload: whether the embedded server holds the sample platform, whose players are then played.
 
     Raises:
-        UsageError: the port is taken by something else.
+        UsageError: the port is taken by something else, or the home cannot be written.
         PermanentFailure: a process does not come up; the text ends with what its log says.
     """
     home = home.absolute()
-    folder = prepare_dagster_home(home)
-    with _only_one(folder / "up.lock") as running:
+
+    def tell(text: str) -> None:
+        with suppress(OSError):  # a terminal that was closed, a reader that went away
+            say(text)
+
+    with writing_home(home):
+        folder = prepare_dagster_home(home)
+    with _only_one(home, folder / "up.lock") as running:
         if running is not None:
-            say(f"herald already runs for {home}: {running}")
+            tell(f"herald already runs for {home}: {running}")
             return 0
         if not is_free(port):
             raise UsageError(
                 f"port {port} of {HOST} is taken by another program",
                 hint="choose another: herald up --port 3001",
             )
-        supervisor = _Supervisor(home, folder, port, environ, storage, say, definitions)
+        supervisor = _Supervisor(home, folder, port, environ, storage, tell)
+        supervisor.plan(definitions, workload=workload)
         with _stop_on_signals():
             try:
                 supervisor.start()
                 supervisor.watch()
             except _StopRequested:
-                say("stopping")
+                tell("stopping")
             finally:
                 supervisor.stop()
                 (folder / NOTE).unlink(missing_ok=True)
-        say("stopped")
+        tell("stopped")
     return 0
 
 
@@ -147,19 +117,23 @@ class _Supervisor:
         environ: Mapping[str, str],
         storage: EmbeddedServer | str,
         say: Say,
-        definitions: str,
     ) -> None:
-        self._folder, self._port, self._say = folder, port, say
+        self._home, self._folder, self._port, self._say = home, folder, port, say
         self._address = f"http://{HOST}:{port}"
         self._database = storage if isinstance(storage, EmbeddedServer) else None
         url = storage.url(DAGSTER_DATABASE) if isinstance(storage, EmbeddedServer) else storage
         self._environ = {**environ, **dagster_variables(home, url), "PYTHONUNBUFFERED": "1"}
         self._code_port = free_port()
-        workspace = folder / "workspace.yaml"
+        self._trouble = ""
+
+    def plan(self, definitions: str, *, workload: bool) -> None:
+        """Say what there is to run; nothing is started."""
+        workspace = self._folder / "workspace.yaml"
         server = {"host": HOST, "port": self._code_port, "location_name": LOCATION}
-        workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
-        logs = home / "logs"
-        logs.mkdir(exist_ok=True)
+        logs = self._home / "logs"
+        with writing_home(self._home):
+            workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+            logs.mkdir(exist_ok=True)
         python = [sys.executable, "-m"]
         self._code_server = Service(
             "code server",
@@ -169,31 +143,26 @@ class _Supervisor:
         )  # fmt: skip
         self._webserver = Service(
             "webserver",
-            [
-                *python,
-                "dagster_webserver",
-                "--host",
-                HOST,
-                "--port",
-                str(port),
-                "--workspace",
-                str(workspace),
-            ],
+            [*python, "dagster_webserver", "--host", HOST, "--port", str(self._port), "--workspace", str(workspace)],
             logs / "webserver.log",
-        )
+        )  # fmt: skip
         self._daemon = Service(
             "daemon", [*python, "dagster._daemon", "run", "--workspace", str(workspace)], logs / "daemon.log"
         )
-        self._services = (self._code_server, self._webserver, self._daemon)
+        others = [self._webserver, self._daemon]
+        if workload:
+            others.append(Service("sample's workload", [*python, WORKLOAD], logs / "workload.log"))
+        self._others = others
 
     def start(self) -> None:
         self._start(self._code_server)
         self._wait_for(self._code_server, lambda: _listens(self._code_port))
-        self._start(self._webserver)
-        self._start(self._daemon)
+        for service in self._others:
+            self._start(service)
         self._wait_for(self._webserver, lambda: _location_error(self._port) is not None)
         note = {"pid": os.getpid(), "address": self._address}
-        (self._folder / NOTE).write_text(json.dumps(note))
+        with writing_home(self._home):
+            (self._folder / NOTE).write_text(json.dumps(note))
         if error := _location_error(self._port):
             self._say(f"the definitions do not load; the web interface shows why: {error}")
         self._say(f"herald runs at {self._address} (Ctrl-C stops it)")
@@ -203,48 +172,49 @@ class _Supervisor:
         looked_at = time.monotonic()
         while True:
             time.sleep(LOOK_SECONDS)
-            for service in self._services:
-                self._look_after(service)
+            for service in (self._code_server, *self._others):
+                if said := service.look_after(self._environ, self._folder):
+                    self._say(said)
             if self._database is not None and time.monotonic() - looked_at > DATABASE_LOOK_SECONDS:
-                if not self._database.status().running:
-                    self._say("the embedded database ended; starting it again")
-                    self._database.ensure_started()
+                self._look_after_database(self._database)
                 looked_at = time.monotonic()
 
     def stop(self) -> None:
         """End the processes: first what starts runs, last what they run in."""
-        for service in (self._daemon, self._webserver, self._code_server):
+        for service in (*reversed(self._others), self._code_server):
             service.stop()
 
     def _start(self, service: Service) -> None:
         service.start(self._environ, self._folder)
 
-    def _look_after(self, service: Service) -> None:
-        now = time.monotonic()
-        if service.start_again_at is not None:
-            if now >= service.start_again_at:
-                self._start(service)
+    def _look_after_database(self, database: EmbeddedServer) -> None:
+        try:
+            if not database.status().running:
+                if not self._trouble:
+                    self._say("the embedded database ended; starting it again")
+                database.ensure_started()
+            url = database.url(DAGSTER_DATABASE)
+        except HeraldError as error:
+            if error.message != self._trouble:
+                self._say(f"{error.message}; trying again")
+            self._trouble = error.message
             return
-        code = None if service.child is None else service.child.poll()
-        if code is None or service.child is None:
+        self._trouble = ""
+        if url == self._environ[DAGSTER_URL_VARIABLE]:
             return
-        if now - service.started_at > CALM_SECONDS:
-            service.backoff_seconds = FIRST_BACKOFF_SECONDS
-        service.former.append(service.child)
-        service.child = None
-        service.start_again_at = now + service.backoff_seconds
-        ending = f"signal {-code}" if code < 0 else f"exit code {code}"
-        self._say(
-            f"the {service.name} ended ({ending}); starting it again in {service.backoff_seconds:g} s"
-            f" (log: {service.log})"
-        )
-        service.backoff_seconds = min(service.backoff_seconds * 2, LONGEST_BACKOFF_SECONDS)
+        # Somebody took its port meanwhile. Runs in flight cannot tell anybody any more what they do.
+        self._say("the embedded database answers on another port; starting the other processes again")
+        self._environ |= dagster_variables(self._home, url)
+        renew_dotenv(self._environ, self._home, url, self._say)
+        self.stop()
+        for service in (self._code_server, *self._others):
+            self._start(service)
 
     def _wait_for(self, service: Service, ready: Callable[[], bool]) -> None:
         began = told = time.monotonic()
         while not ready():
             now = time.monotonic()
-            if service.child is None or service.child.poll() is not None or now - began > START_SECONDS:
+            if service.has_ended() or now - began > START_SECONDS:
                 why = "ended" if now - began <= START_SECONDS else f"did not answer within {START_SECONDS} s"
                 raise PermanentFailure(
                     f"the {service.name} {why} while starting\n{service.last_words()}",
@@ -257,9 +227,10 @@ class _Supervisor:
 
 
 @contextmanager
-def _only_one(path: Path) -> Generator[str | None]:
+def _only_one(home: Path, path: Path) -> Generator[str | None]:
     """Hold the lock of a home's supervisor; yields where the other one runs when it is held already."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with writing_home(home):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

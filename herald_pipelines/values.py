@@ -1,8 +1,12 @@
 """Small frozen values and conversions that every room uses. Not here: I/O, except the one clock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+
+Say = Callable[[str], None]
+"""Takes a sentence of what happens, for whoever is waiting."""
 
 KIB = 1024
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from herald_pipelines.errors import PermanentFailure, TransientFailure, UsageError
 
 LEASH_GRACE_SECONDS = 10
+LEASH_PROCESSES = 2
 KILL_GRACE_SECONDS = 2.0
 """How long a process group may tidy up after SIGTERM when its time is over."""
 TAIL_LINES = 5
@@ -153,6 +156,11 @@ class ChildProcess:
         """Return its exit code (negative: the signal), or None while it runs."""
         return self._process.poll()
 
+    def has_company(self) -> bool:
+        """Return whether its group holds more than the program itself, which may have ended, and its leash."""
+        members = sum(_is_member(process, self.pid) for process in psutil.process_iter(["status"]))
+        return members - (self.poll() is None) > (LEASH_PROCESSES if self._process.stdin else 0)
+
     def terminate(self, grace_seconds: float) -> int:
         """End it and its whole group: SIGTERM, time to tidy up, then SIGKILL. Returns its exit code."""
         _end_group(self._process, grace_seconds=grace_seconds)
@@ -278,6 +286,13 @@ def _end_group(process: subprocess.Popen[bytes], *, grace_seconds: float) -> Non
         number = signal.SIGKILL if late > 0 else 0
         time.sleep(0.02)
     process.wait()
+
+
+def _is_member(process: psutil.Process, group: int) -> bool:
+    try:
+        return process.info["status"] != psutil.STATUS_ZOMBIE and os.getpgid(process.pid) == group
+    except ProcessLookupError:
+        return False
 
 
 def _signal_group(group: int, number: int) -> bool:

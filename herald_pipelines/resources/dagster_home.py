@@ -8,12 +8,14 @@ from pathlib import Path
 
 from herald_pipelines.errors import PermanentFailure
 from herald_pipelines.resources.home import write_whole
+from herald_pipelines.values import Say
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 DAGSTER_DATABASE = "dagster"
 """Name of Dagster's own database in the embedded server."""
 DAGSTER_URL_VARIABLE = "HERALD_DAGSTER_URL"
+DOTENV_VARIABLE = "HERALD_DOTENV"
 DOTENV_NOTE = "# Written by herald for `dg` in this checkout; other lines are kept. It holds a password."
 
 
@@ -56,6 +58,17 @@ def write_dotenv(root: Path, home: Path, storage_url: str) -> Path:
     ours = [DOTENV_NOTE, *(f"{name}={_quoted(value)}" for name, value in variables.items())]
     write_whole(path, "\n".join([*kept, *ours]) + "\n", mode=0o600)
     return path
+
+
+def renew_dotenv(environ: Mapping[str, str], home: Path, storage_url: str, say: Say) -> None:
+    """Write the .env of the folder that HERALD_DOTENV names, as `make` does; say so where it may not be written."""
+    if folder := environ.get(DOTENV_VARIABLE):
+        try:
+            write_dotenv(Path(folder), home, storage_url)
+        except OSError as error:
+            say(
+                f"`dg` will not find this home: {folder}/.env cannot be written: {(error.strerror or '').lower()}"
+            )
 
 
 def _lines(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ interrupted one. Not here: the server (resources.embedded), the maintenance of w
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Self
@@ -15,9 +15,16 @@ from typing import Self
 from herald_pipelines.errors import GuardRefusal, HeraldError, PermanentFailure, UsageError
 from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.resources.queries import sql_root
-from herald_pipelines.sample.shape import DETAIL_MONTHS, EXPIRED_MONTH, MONTHS_BACK, SMALLEST_SCALE, Shape
+from herald_pipelines.sample.shape import (
+    DETAIL_MONTHS,
+    EXPIRED_MONTH,
+    MONTHS_BACK,
+    SEED,
+    SMALLEST_SCALE,
+    Shape,
+)
 from herald_pipelines.sample.workload import run_workload
-from herald_pipelines.values import quote_identifier
+from herald_pipelines.values import Say, quote_identifier
 
 TABLES = (
     "match_events",
@@ -37,6 +44,8 @@ RATING_ROUNDS = 2
 WORKLOAD_ROUNDS = 10
 STEP_SECONDS = 6 * 3600.0  # a single statement at the largest scales
 LOCK_SECONDS = 10.0  # a killed client's server process is gone within client_connection_check_interval
+MAKER_SECONDS = 600.0
+"""How long another process that makes the sample is waited for."""
 
 SETTINGS = (
     "synchronous_commit = off",
@@ -45,8 +54,6 @@ SETTINGS = (
     "work_mem = '64MB'",
     "enable_indexonlyscan = off",  # counting rows would otherwise be a scan of an index that nobody uses
 )
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class SampleReport:
 
 
 def create_sample(
-    postgres: Postgres, *, scale: float = 1.0, seed: int = 20260101, now: datetime, say: Say
+    postgres: Postgres, *, scale: float = 1.0, seed: int = SEED, now: datetime, say: Say
 ) -> SampleReport:
     """Make the sample platform, unless it is there.
 
@@ -106,7 +113,7 @@ def create_sample(
         statement_timeout_seconds=STEP_SECONDS
     )
     with writable.session(autocommit=True) as session:
-        _take_lock(session)
+        _take_lock(session, say)
         there = _find_complete(session)
         if there:
             _say_what_is_there(there, scale, seed, say)
@@ -117,7 +124,7 @@ def create_sample(
         _churn_tables(session, shape, say)
         _vacuum_tables(session, say)
         say("workload: running the platform's queries")
-        run_workload(writable, rounds=WORKLOAD_ROUNDS)
+        run_workload(writable, rounds=range(WORKLOAD_ROUNDS), seed=seed)
         report = SampleReport(
             seed=seed,
             scale=scale,
@@ -132,12 +139,14 @@ def create_sample(
         return report
 
 
-def _take_lock(session: Session) -> None:
-    deadline = time.monotonic() + LOCK_SECONDS
-    while not session.try_lock("sample"):
-        if time.monotonic() > deadline:
-            raise GuardRefusal(f"another process is making the sample in database {session.database!r}")
-        time.sleep(0.2)
+def _take_lock(session: Session, say: Say) -> None:
+    if session.try_lock("sample"):
+        return
+    say("waiting for another process that makes the sample")
+    if not session.wait_for_lock("sample", MAKER_SECONDS):
+        raise GuardRefusal(
+            f"another process has been making the sample in database {session.database!r} for {MAKER_SECONDS:g} s"
+        )
 
 
 def _find_complete(session: Session) -> SampleReport | None:

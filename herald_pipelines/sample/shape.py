@@ -4,6 +4,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+SEED = 20260101
+"""Decides every value of the sample, unless another one is asked for."""
+
 # Rows at scale 1, chosen so that the whole is about 100 MB and several bloated indexes are well above 1 MiB.
 USERS = 40_000
 MATCHES = 45_000

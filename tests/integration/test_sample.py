@@ -11,9 +11,10 @@ import psycopg2
 import pytest
 
 from herald_pipelines.errors import GuardRefusal, UsageError
-from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.sample.platform import TABLES, SampleReport, create_sample
-from herald_pipelines.sample.workload import run_workload
+from herald_pipelines.sample.shape import SEED
+from herald_pipelines.sample.workload import LARGEST_SHARE, run_workload
 from servers import TestServer
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -35,7 +36,7 @@ def quiet(sentence: str) -> None:
     assert sentence
 
 
-def make(url: str, *, scale: float = SMALL, seed: int = 20260101, now: datetime = NOW) -> SampleReport:
+def make(url: str, *, scale: float = SMALL, seed: int = SEED, now: datetime = NOW) -> SampleReport:
     return create_sample(Postgres(url, "platform"), scale=scale, seed=seed, now=now, say=quiet)
 
 
@@ -164,7 +165,7 @@ def test_refuses_to_redo_an_interrupted_sample_beside_other_tables(database_url:
 
 
 def test_refuses_while_another_process_makes_it(pg18: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("herald_pipelines.sample.platform.LOCK_SECONDS", 0.5)
+    monkeypatch.setattr("herald_pipelines.sample.platform.MAKER_SECONDS", 0.5)
     url = pg18.create_database()
     with Postgres(url, "platform").session() as session:
         assert session.try_lock("sample")
@@ -228,7 +229,7 @@ def test_indexes_are_what_they_are_said_to_be(database_url: str) -> None:
 def test_workload_scans_the_useful_indexes_and_is_in_pg_stat_statements(database_url: str) -> None:
     make(database_url)
     before = scans(database_url)
-    report = run_workload(Postgres(database_url, "platform"), rounds=3)
+    report = run_workload(Postgres(database_url, "platform"), rounds=range(3))
     after = scans(database_url)
     grown = {name for name in after if after[name] > before[name]}
     assert report.queries > 30
@@ -245,6 +246,32 @@ def test_workload_scans_the_useful_indexes_and_is_in_pg_stat_statements(database
     with cursor_of(database_url) as cursor:
         cursor.execute("select extname from pg_extension")
         assert {"pg_stat_statements", "pgstattuple"} <= {name for (name,) in cursor.fetchall()}
+
+
+def test_a_paced_workload_takes_its_share_of_the_time_and_no_more(database_url: str) -> None:
+    make(database_url)
+    report = run_workload(Postgres(database_url, "platform"), rounds=range(1), pause_seconds=0.001)
+    fast = run_workload(Postgres(database_url, "platform"), rounds=range(1))
+    assert report.queries == fast.queries
+    assert report.busy_seconds <= LARGEST_SHARE * report.seconds
+
+
+def test_seed_decides_whom_the_workload_plays(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(database_url)
+    asked: list[tuple[str, str]] = []
+    fetch = Session.fetch
+
+    def listen(session: Session, query: str, /, **parameters: object) -> Any:
+        asked.append((query, repr(parameters)))
+        return fetch(session, query, **parameters)
+
+    monkeypatch.setattr(Session, "fetch", listen)
+    runs: list[list[tuple[str, str]]] = []
+    for seed in (SEED, SEED, SEED + 1):
+        run_workload(Postgres(database_url, "platform"), rounds=range(6), seed=seed)
+        runs.append(asked[:])
+        asked.clear()
+    assert runs[0] == runs[1] != runs[2]
 
 
 def scans(url: str) -> dict[str, int]:
