@@ -186,6 +186,8 @@ def test_runs_survive_the_daemon_and_a_signal_stops_everything(start_up, home):
     up.gate.touch()
     up.wait_until(lambda: up.run_status(run_id) not in ("STARTED", "STARTING"))
     assert up.run_status(run_id) == "SUCCESS"
+    logs = home / "dagster" / run_id / "compute_logs"
+    assert {each.suffix for each in logs.iterdir()} == {".out", ".err", ".complete"}
 
     processes = up.descendants()
     assert len(processes) >= 3

@@ -19,6 +19,7 @@ def test_instance_file_is_valid_and_the_home_gets_it(tmp_path):
     config, _ = dagster_instance_config(str(folder))
     assert config == yaml.safe_load(instance_file().read_text())
     assert config["storage"] == {"postgres": {"postgres_url": {"env": "HERALD_DAGSTER_URL"}}}
+    assert config["compute_logs"]["config"] == {"base_dir": {"env": "DAGSTER_HOME"}}
     assert config["telemetry"] == {"enabled": False}
 
 
