@@ -1,5 +1,6 @@
 """What interrupted rebuilds leave: ours is dropped, and nothing else ever is."""
 
+import pytest
 from rebuilding import hold, indexes, interrupt_rebuild, log, make_bloat, rebuild, run_sql, step_for
 from sqlalchemy import make_url
 
@@ -7,6 +8,13 @@ from herald_pipelines.database.indexes.context import Patience
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.queries import sql_root
 from herald_pipelines.values import Outcome
+from servers import TestServer
+
+
+@pytest.fixture(params=["pg15", "pg18"])
+def server(request: pytest.FixtureRequest) -> TestServer:
+    """Give two servers, however many the others run on: these tests mostly wait."""
+    return request.getfixturevalue(request.param)
 
 
 def make_invalid(url: str, name: str, columns: str = "v, id") -> None:

@@ -25,6 +25,13 @@ from herald_pipelines.errors import DatabaseUnavailable
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.values import Outcome
+from servers import TestServer
+
+
+@pytest.fixture(params=["pg15", "pg18"])
+def server(request: pytest.FixtureRequest) -> TestServer:
+    """Give two servers, however many the others run on: these tests mostly wait."""
+    return request.getfixturevalue(request.param)
 
 
 def assert_next_run_heals(url: str, ops_url: str) -> None:
