@@ -283,6 +283,8 @@ def test_an_invalid_index_gets_ddl_that_fits_and_no_other_verdict():
     failed = index(20, is_valid=False)
     found = verdicts(left, failed, usage={10: IDLE, 20: IDLE})
     assert found[10][0].ddl == 'DROP INDEX CONCURRENTLY "public"."i_ccnew"'
+    # Whose it is, its name cannot tell.
+    assert found[10][0].reason.startswith("named as an interrupted REINDEX CONCURRENTLY leaves its copy")
     assert found[20][0].ddl == 'REINDEX INDEX CONCURRENTLY "public"."i20"'
     assert [len(each) for each in found.values()] == [1, 1]
 
