@@ -3,13 +3,10 @@
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from server_programs import MAJORS, MissingServerError, server_programs
 from servers import TestServer, running_server, temporary_home
