@@ -64,12 +64,6 @@ def migrate(*, as_json: bool) -> None:
     _print(operations.migrate(_environ(), _cwd()), console.show_migration, as_json=as_json)
 
 
-@herald.command(hidden=True)
-def dotenv() -> None:
-    """Write the .env by which `dg` finds this home's Dagster instance; `make` does."""
-    operations.write_env(_environ(), _cwd())
-
-
 @herald.group(epilog="Example: herald config check")
 def config() -> None:
     """Read and check herald.yaml."""

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from textwrap import indent
@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from herald_pipelines.database.indexes.tables import REBUILD_COLUMNS, rebuild_cells
-from herald_pipelines.values import format_bytes, format_seconds, utc_now
+from herald_pipelines.values import Say, format_bytes, format_seconds, utc_now
 
 Document = Mapping[str, Any]
 
@@ -53,7 +53,7 @@ def _tell(console: Console, text: str, began: datetime) -> None:
 
 
 @contextmanager
-def progress() -> Generator[Callable[[str], None]]:
+def progress() -> Generator[Say]:
     """Give the function that tells on stderr what is going on, a step at a time.
 
     On a terminal the present step has a spinner and its duration, below those that are over; elsewhere each step is

@@ -5,7 +5,7 @@ Not here: what the run does (tasks.py), how the daemon runs the same job (schedu
 
 import os
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -24,8 +24,8 @@ from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.runs import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
 from herald_pipelines.slots import Slot
 from herald_pipelines.tasks import TaskResult
+from herald_pipelines.values import Say
 
-Say = Callable[[str], None]
 STORAGE_ERRORS = (DagsterPostgresException, sqlalchemy.exc.SQLAlchemyError)
 
 

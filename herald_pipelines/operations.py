@@ -4,7 +4,7 @@ Not here: parsing (cli.py), printing (console.py), anything an asset would need 
 """
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,6 @@ from herald_pipelines.errors import GuardRefusal, HeraldError, UsageError, unkno
 from herald_pipelines.launch import Launched, dagster_instance, launch
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
-from herald_pipelines.resources.dagster_home import prepare_dagster_home, write_dotenv
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.queries import sql_root
 from herald_pipelines.runs import reap_dead_runs
@@ -32,7 +31,7 @@ from herald_pipelines.settings import OPS, SAMPLE, check_config, find_calendar
 from herald_pipelines.slots import Slot, last_opening, opens_at, window_key
 from herald_pipelines.task_assets import is_late
 from herald_pipelines.tasks import execute_task
-from herald_pipelines.values import Capability, utc_now
+from herald_pipelines.values import Capability, Say, utc_now
 from herald_pipelines.window_history import window_states
 
 Environ = Mapping[str, str]
@@ -240,15 +239,6 @@ def up(environ: Environ, cwd: Path, *, port: int, scale: float) -> int:
         )
 
 
-def write_env(environ: Environ, cwd: Path) -> Document:
-    """Write the .env by which `dg` finds this home's Dagster instance."""
-    environment = Environment.load(environ, cwd)
-    with console.progress() as say, running(environment, say, create=True):
-        prepare(environment, scale=None, say=say)
-        prepare_dagster_home(environment.settings.home)
-        return {"path": str(write_dotenv(cwd, environment.settings.home, environment.storage_url))}
-
-
 def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
     """Run the daily and the weekly window on the sample platform, and say what was found, done and proposed.
 
@@ -288,7 +278,7 @@ def _must(
     instance: dg.DagsterInstance,
     task: str,
     database: str,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Mapping[str, Any]:
     slot = environment.calendar.slot_of(task)
     window = _window(slot, None, utc_now())
@@ -318,7 +308,7 @@ def _plan(
     database: str,
     window: str,
     now: datetime,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Document:
     settings = environment.settings
     entry: Document = {

@@ -22,17 +22,19 @@ def checkout(home: Path, tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("pyproject.toml", "dagster.yaml", "workspace.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
-    environment = {**os.environ, "HERALD_HOME": str(home)}
-    run = subprocess.run(
-        [TOOLS / "herald", "dotenv"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+    environment = {**os.environ, "HERALD_HOME": str(home), "HERALD_DOTENV": "."}
+    # What `make demo` and `make up` do before there is anything to see.
+    for command in ("migrate", "windows"):
+        run = subprocess.run(
+            [TOOLS / "herald", command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     EmbeddedServer(home).ensure_started()
     return tmp_path
