@@ -15,6 +15,8 @@ from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.values import DatabaseIdentity, Outcome
 
 PROGRESS_SECONDS = 5.0
+# Less time than this is not worth beginning with.
+SHORTEST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ never done. Not here: leftovers of others, which are a verdict (verdicts.py) and
 from collections.abc import Mapping
 from typing import Any
 
-from herald_pipelines.database.indexes.context import RebuildContext
+from herald_pipelines.database.indexes.context import SHORTEST_SECONDS, RebuildContext
 from herald_pipelines.database.indexes.ddl import is_leftover_of
 from herald_pipelines.database.indexes.history import write_baseline
 from herald_pipelines.database.indexes.report import Leftover
@@ -27,10 +27,14 @@ from herald_pipelines.resources.postgres import Row, Session
 from herald_pipelines.values import Outcome, quote_identifier
 
 
-def clean_leftovers(context: RebuildContext) -> tuple[Leftover, ...]:
+def clean_leftovers(context: RebuildContext, lock_seconds: float) -> tuple[Leftover, ...]:
     """Settle the rebuilds whose runs died, and drop what rebuilds of this database are known to have left.
 
-    Each drop is an action of its own. One table that is locked keeps no other waiting.
+    Each drop is an action of its own.
+
+    Args:
+        context: where.
+        lock_seconds: how long others may hold up each drop, while the budget lasts.
 
     Returns:
         Every leftover of ours that was found, dropped or not.
@@ -53,7 +57,7 @@ def clean_leftovers(context: RebuildContext) -> tuple[Leftover, ...]:
     ours = {row["oid"]: row for row in _read_ledger(context, "history/list_left_indexes")}
     suspects = context.session.fetch("indexes/list_invalid_indexes") if ours else []
     dropped = [
-        _drop(context, suspect, ours[suspect["oid"]]["left_by"])
+        _drop(context, suspect, ours[suspect["oid"]]["left_by"], lock_seconds)
         for suspect in suspects
         if suspect["oid"] in ours and _is_left(suspect, ours[suspect["oid"]], "ccnew", "ccold")
     ]
@@ -153,7 +157,7 @@ def _settle(context: RebuildContext, rebuild: Row) -> None:
     context.record(outcome, name, oid, {**evidence, "settles": rebuild["id"]}, reason=reason, result=result)
 
 
-def _drop(context: RebuildContext, suspect: Row, left_by: int) -> Leftover:
+def _drop(context: RebuildContext, suspect: Row, left_by: int, lock_seconds: float) -> Leftover:
     """Drop a leftover, or say why not.
 
     Raises:
@@ -168,26 +172,33 @@ def _drop(context: RebuildContext, suspect: Row, left_by: int) -> Leftover:
         context.record(Outcome.REFUSED, name, oid, evidence, reason=reason)
         context.say(f"could not drop {name}: {reason}")
         return Leftover(oid, name, Outcome.REFUSED, reason)
+    context.say(f"dropping {name}, which an interrupted rebuild left")
     with context.action(name, oid, evidence) as action:
-        try:
-            action.reason = _find_objection(context.session, suspect)
-            if action.reason is None:
-                context.run(statement)
-            else:
-                action.outcome = Outcome.SKIPPED
-        except DatabaseUnavailable:
-            raise
-        except (LockTimeout, StatementTimeout) as error:
-            action.outcome, action.reason = Outcome.SKIPPED, error.message
-        except HeraldError as error:
-            action.outcome, action.reason = Outcome.FAILED, error.message
-        reason = action.reason = action.reason or "left by an interrupted rebuild, and dropped"
-    context.say(
-        f"dropped {name}, which an interrupted rebuild left"
-        if action.outcome is Outcome.DONE
-        else f"could not drop {name}: {reason}"
-    )
-    return Leftover(oid, name, action.outcome, reason)
+        action.outcome, action.reason = outcome, reason = _try_to_drop(
+            context, suspect, statement, lock_seconds
+        )
+    if outcome is not Outcome.DONE:
+        context.say(f"could not drop {name}: {reason}")
+    return Leftover(oid, name, outcome, reason)
+
+
+def _try_to_drop(
+    context: RebuildContext, suspect: Row, statement: str, lock_seconds: float
+) -> tuple[Outcome, str]:
+    try:
+        objection = _find_objection(context.session, suspect)
+        if objection is not None:
+            return Outcome.SKIPPED, objection
+        left_seconds = max(context.left_seconds(), SHORTEST_SECONDS)
+        with context.timeouts(lock_seconds=min(lock_seconds, left_seconds), statement_seconds=left_seconds):
+            context.run(statement)
+    except DatabaseUnavailable:
+        raise
+    except (LockTimeout, StatementTimeout) as error:
+        return Outcome.SKIPPED, error.message
+    except HeraldError as error:
+        return Outcome.FAILED, error.message
+    return Outcome.DONE, "left by an interrupted rebuild, and dropped"
 
 
 def _find_objection(session: Session, suspect: Row) -> str | None:

@@ -11,11 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from herald_pipelines.database.guards import require_sight
-from herald_pipelines.database.indexes.context import NORMAL_PATIENCE, Patience, RebuildContext
+from herald_pipelines.database.indexes.context import (
+    NORMAL_PATIENCE,
+    SHORTEST_SECONDS,
+    Patience,
+    RebuildContext,
+)
 from herald_pipelines.database.indexes.leftovers import clean_leftovers
 from herald_pipelines.database.indexes.obstacles import GONE, LOCKED, find_holder, find_obstacle
 from herald_pipelines.database.indexes.plan import RebuildPlan, RebuildStep
-from herald_pipelines.database.indexes.reindex import SHORTEST_SECONDS, gather_evidence, rebuild_index
+from herald_pipelines.database.indexes.reindex import gather_evidence, rebuild_index
 from herald_pipelines.database.indexes.report import Leftover, NotRebuilt, RebuildReport, Rebuilt
 from herald_pipelines.errors import DatabaseUnavailable, GuardRefusal, HeraldError, LockTimeout, UsageError
 from herald_pipelines.ledger import Ledger
@@ -106,7 +111,7 @@ class _Queue:
 
     def work_off(self, plan: RebuildPlan) -> RebuildReport:
         context, patience = self.context, self.context.patience
-        self._clean()
+        self._clean(patience.probe)
         pending = list(plan.steps)
         in_the_way: dict[int, str] = {}
         while pending:
@@ -115,11 +120,8 @@ class _Queue:
                 time.sleep(max(min(patience.poll, context.left_seconds()), 0))
             pending = waiting
         if any(each.outcome in (Outcome.SKIPPED, Outcome.FAILED) for each in self.leftovers.values()):
-            # Now there is nothing else to do, and it may take as long as a rebuild might.
-            left_seconds = max(context.left_seconds(), SHORTEST_SECONDS)
-            lock_seconds = min(patience.lock, left_seconds)
-            with context.timeouts(lock_seconds=lock_seconds, statement_seconds=left_seconds):
-                self._clean()
+            # Now there is nothing else to do, and others may hold it up as they may a rebuild.
+            self._clean(patience.lock)
         return RebuildReport(
             tuple(self.done), tuple(self.skipped), tuple(self.failed), tuple(self.leftovers.values())
         )
@@ -168,7 +170,7 @@ class _Queue:
             self.failed.append(NotRebuilt(step.name, step.oid, problem.message))
             self.context.say(f"failed to rebuild {step.name}: {problem.message}")
         if problem is not None:
-            self._clean()
+            self._clean(self.context.patience.probe)
 
     def _skip(self, step: RebuildStep, reason: str) -> None:
         self.context.record(Outcome.SKIPPED, step.name, step.oid, step.evidence(), reason=reason)
@@ -180,6 +182,6 @@ class _Queue:
         self.failed.append(NotRebuilt(step.name, step.oid, error.message))
         self.context.say(f"failed to rebuild {step.name}: {error.message}")
 
-    def _clean(self) -> None:
+    def _clean(self, lock_seconds: float) -> None:
         dropped = {oid: each for oid, each in self.leftovers.items() if not each.is_kept}
-        self.leftovers = dropped | {each.oid: each for each in clean_leftovers(self.context)}
+        self.leftovers = dropped | {each.oid: each for each in clean_leftovers(self.context, lock_seconds)}

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from herald_pipelines.database.indexes.context import RebuildContext
+from herald_pipelines.database.indexes.context import SHORTEST_SECONDS, RebuildContext
 from herald_pipelines.database.indexes.history import write_baseline
 from herald_pipelines.database.indexes.leftovers import describe_gain, find_left, find_successor
 from herald_pipelines.database.indexes.plan import RebuildStep
@@ -23,9 +23,6 @@ from herald_pipelines.errors import (
 )
 from herald_pipelines.resources.postgres import Row
 from herald_pipelines.values import Outcome, format_seconds
-
-# Less time than this is not worth beginning with.
-SHORTEST_SECONDS = 1.0
 
 
 def gather_evidence(context: RebuildContext, step: RebuildStep) -> dict[str, Any] | None:
