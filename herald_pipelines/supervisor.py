@@ -199,7 +199,9 @@ class _Supervisor:
                 self._say(f"{error.message}; trying again")
             self._trouble = error.message
             return
-        self._trouble = ""
+        if self._trouble:
+            self._say("the embedded database runs again")
+            self._trouble = ""
         if url == self._environ[DAGSTER_URL_VARIABLE]:
             return
         # Somebody took its port meanwhile. Runs in flight cannot tell anybody any more what they do.

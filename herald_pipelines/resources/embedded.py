@@ -46,6 +46,7 @@ from herald_pipelines.values import quote_identifier
 START_SECONDS = 300
 """How long a start may take; recovery after a crash replays the log first."""
 STOP_SECONDS = 60
+"""How long a stop may take: far more than writing `shared_buffers` out needs."""
 LOCK_SECONDS = START_SECONDS + STOP_SECONDS
 PORT_ATTEMPTS = 5
 START_LOG = "start.log"
@@ -140,7 +141,11 @@ class EmbeddedServer:
             return
         with self._locked():
             if self._read_postmaster() is not None:
-                self._pg_ctl("stop", "-m", "fast", "-t", str(STOP_SECONDS), seconds=STOP_SECONDS)
+                try:
+                    self._pg_ctl("stop", "-m", "fast", "-t", str(STOP_SECONDS), seconds=STOP_SECONDS)
+                except CommandFailed:
+                    # It cannot write its last checkpoint: the next start recovers what is in the log.
+                    self._pg_ctl("stop", "-m", "immediate", "-t", str(STOP_SECONDS), seconds=STOP_SECONDS)
 
     def create_database(self, name: str) -> None:
         """Create an empty database unless there is one of that name."""

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from herald_pipelines.errors import GuardRefusal, HeraldError, PermanentFailure, UsageError
+from herald_pipelines.errors import GuardRefusal, PermanentFailure, UsageError
 from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.resources.queries import sql_root
 from herald_pipelines.sample.shape import (
@@ -229,7 +229,7 @@ def _leave_invalid_index(session: Session) -> None:
         session.execute(
             "create unique index concurrently users_riot_id_idx on public.users (game_name, tag_line)"
         )
-    except HeraldError:
+    except PermanentFailure:
         session.fetch_one("sample/find_invalid_index")
     else:
         raise PermanentFailure("the sample's players all have different names, so no invalid index was left")

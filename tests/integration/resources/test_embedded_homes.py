@@ -1,10 +1,14 @@
 """The embedded server in homes of odd names, and in homes that something happened to."""
 
+import os
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from herald_pipelines.errors import UsageError
+from herald_pipelines.resources import embedded
 from herald_pipelines.resources.embedded import EmbeddedServer
 from herald_pipelines.resources.home import LONGEST_HOME_BYTES
 from herald_pipelines.resources.server_host import find_binaries, read_binaries
@@ -78,3 +82,16 @@ def test_a_data_directory_open_to_others_is_refused_in_the_servers_words(home):
         server.ensure_started()
     server.data_directory.chmod(0o700)
     server.ensure_started()
+
+
+def test_a_server_that_cannot_write_its_last_checkpoint_is_stopped_all_the_same(home, monkeypatch):
+    server = EmbeddedServer(home, durable=False)
+    server.ensure_started()
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 8)  # PostgreSQL kills what does not quit after 5
+    children = psutil.Process(server.status().pid).children()
+    (checkpointer,) = [each for each in children if "checkpointer" in each.cmdline()[0]]
+    os.kill(checkpointer.pid, signal.SIGSTOP)
+    server.stop()
+    assert not server.status().running
+    server.ensure_started()
+    assert server.status().running
