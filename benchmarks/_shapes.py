@@ -256,6 +256,20 @@ SHAPES = (
         "insert into public.t select (random() * 1e6)::numeric(12, 2) from generate_series(1, {n})",
     ),
     _shape(
+        "numeric_short",
+        "create table public.t (v numeric)",
+        "(v)",
+        "insert into public.t select (random() * 9000)::int from generate_series(1, {n})",
+    ),
+    _shape(
+        "numeric_long",
+        "create table public.t (v numeric)",
+        "(v)",
+        "insert into public.t select (random() * 1e15)::numeric(24, 6) from generate_series(1, {n})",
+        ANALYZE,
+        "delete from public.t where random() < 0.3",
+    ),
+    _shape(
         "float",
         "create table public.t (v float8)",
         "(v)",
@@ -311,12 +325,23 @@ SHAPES = (
         unique=True,
     ),
     # The statistics cannot tell exactly two rows a key from one to many that are two on average.
-    Shape("exactly_two_of_each", EMPTY, "(id)", (_inserted("0"), _inserted("0"), ANALYZE), beyond=True),
+    Shape("exactly_two_of_each", EMPTY, "(id)", (*[_inserted("0")] * 2, ANALYZE), beyond=True),
+    Shape("exactly_four_of_each", EMPTY, "(id)", (*[_inserted("0")] * 4, ANALYZE), beyond=True),
     Shape(
         "not_vacuumed",
         NUMBERS,
         "(r)",
         (ANALYZE, "delete from public.t where random() < 0.3"),
+        beyond=True,
+    ),
+    Shape(
+        "loaded_and_not_counted",
+        NUMBERS,
+        "(r)",
+        (
+            ANALYZE,
+            "insert into public.t (r) select (random() * 1e9)::int from generate_series(1, {n} * 3)",
+        ),
         beyond=True,
     ),
     Shape(
@@ -345,4 +370,22 @@ OTHER_METHODS = (
         "update public.t set p = point(random(), random()) where random() < 0.3",
     ),
     _shape("brin", NUMBERS, "using brin (id)", "delete from public.t where random() < 0.5"),
+    # Loaded and not counted: nothing but the statistics, and the table's size, tell of the new rows.
+    *(
+        Shape(
+            f"{method}_loaded",
+            "create table public.t as select g::int as id from generate_series(1, {n} / 10) as g",
+            f"using {method} ({key})",
+            (
+                ANALYZE,
+                "insert into public.t select (select max(id) from public.t) + g from generate_series(1, {n}) as g",
+            ),
+        )
+        for method, key in (
+            ("gin", "(array[id, id % 7])"),
+            ("hash", "id"),
+            ("gist", "(point(id, id % 7))"),
+            ("brin", "id"),
+        )
+    ),
 )

@@ -4,6 +4,7 @@ Sizes are bytes, for pages of 8 KiB and an alignment of 8. Not here: how many eq
 (duplicates.py) and how large the index is now.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -79,7 +80,9 @@ def item_size(index: IndexFacts) -> ItemSize | None:
             return None
         else:
             is_fixed = False
-            offset += key.average_width
+            # Of values that are not null; a null takes none, and a bitmap.
+            nulls = key.null_fraction or 0.0
+            offset += key.average_width * (1 - nulls) + 8 * nulls
     # Widths that vary are rounded up by 3.5 bytes on average.
     return ItemSize(float(align(offset)) if is_fixed else offset + 3.5, is_fixed)
 
@@ -173,6 +176,18 @@ def internal_pages(leaf_pages: int, pivot: float) -> int:
         level = max(1, -(-(level - 1) // fanout))
         total += level
     return total
+
+
+def plain_size(items: float, item: ItemSize, fillfactor: int, pivot: float) -> float:
+    """Return the bytes of an index of items that point to one row each; `pivot` is the average size of a high key."""
+    per_page = leaf_items(item.size, fillfactor, is_fixed=item.is_fixed)
+    return index_size(max(items - 1, 0) / per_page, pivot)
+
+
+def index_size(leaf_pages: float, pivot: float) -> float:
+    """Return the bytes of a whole index; the last leaf page is begun, and there is a metapage."""
+    leaves = max(1, math.ceil(leaf_pages - 1e-6))
+    return float(PAGE_BYTES * (1 + leaves + internal_pages(leaves, pivot)))
 
 
 def _target_free(fillfactor: int) -> int:

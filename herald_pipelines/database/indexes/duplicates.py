@@ -8,7 +8,7 @@ Not here: what a b-tree makes of equal keys (btree_build.py).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -21,7 +21,7 @@ BINS_PER_COLUMN = 40
 BINS = 120
 UNIQUE_CELLS = 1e4
 """Possible values a row from which on values practically never repeat."""
-BISECTIONS = 32
+BISECTIONS = 20
 SLOPE_BISECTIONS = 16
 STEEPEST = 3.0
 MANY, NORMAL_FROM, RARE = 1000, 50, 1e-6
@@ -69,6 +69,19 @@ def column_cells(statistics: KeyStatistics, rows: float) -> list[Cell]:
     return cells + _rest(statistics, rows, rest, noted)
 
 
+def index_cells(
+    statistics: Sequence[KeyStatistics], keys: int, table_rows: float | None
+) -> list[Cell] | None:
+    """Return the distribution of the keys of an index in its table; a partial index has a random part of it.
+
+    None when a key has no statistics, or the table's rows were never counted.
+    """
+    if len(statistics) < keys or not table_rows:
+        return None
+    columns = [column_cells(each, table_rows) for each in statistics]
+    return columns[0] if len(columns) == 1 else combine(columns)
+
+
 def combine(columns: Iterable[list[Cell]]) -> list[Cell]:
     """Return the distribution of several columns together, taken as independent of each other."""
     product = [Cell(1, 1.0)]
@@ -86,6 +99,34 @@ def merged_bytes(cells: list[Cell], rows: float, item: float) -> float:
         return group_bytes(item, number)
 
     return sum(cell.count * _expected(cell.probability * rows, bytes_of) for cell in cells)
+
+
+def merged_limits(
+    statistics: KeyStatistics, rows: float, table_rows: float, item: float
+) -> tuple[float, float]:
+    """Return the fewest and the most bytes that `rows` of a table's rows may take with equal keys merged.
+
+    Both are for rows spread evenly over the values, where n_distinct is at its word, and for as many more or fewer values
+    as the luck of the sample explains: ANALYZE goes by the pairs of equal rows in it, and their number is as good as random.
+    """
+    common = [each for each in (*statistics.common_fractions, statistics.null_fraction) if each]
+    fixed = sum(group_bytes(item, max(1, round(each * rows))) for each in common)
+    rest = max(0.0, 1 - sum(common))
+    noted = statistics.n_distinct if statistics.n_distinct > 0 else -statistics.n_distinct * table_rows
+    share = min(1.0, rows / table_rows)
+    values = min(max(1.0, (noted - len(statistics.common_fractions)) * share), max(1.0, rest * rows))
+    sample = min(table_rows, float(ROWS_PER_TARGET * statistics.target)) * rest
+    luck = 2 / math.sqrt(max(1.0, sample**2 / (2 * values / share)))
+    # Not always in this order: posting lists are aligned.
+    counts = (max(1.0, values / (1 + luck)), values, min(values * (1 + luck), max(1.0, rest * rows)))
+    sizes = [_even_bytes(rest * rows, count, item) for count in counts]
+    return fixed + min(sizes), fixed + max(sizes)
+
+
+def _even_bytes(rows: float, values: float, item: float) -> float:
+    low = max(1, int(rows / values))
+    above = min(max(rows / values - low, 0.0), 1.0)
+    return values * ((1 - above) * group_bytes(item, low) + above * group_bytes(item, low + 1))
 
 
 def repeated_groups(cells: list[Cell], rows: float) -> float:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexKey:
     """One key of an index, in the order of the index."""
 
@@ -31,7 +31,7 @@ class IndexKey:
         return (self.definition, self.opclass, self.collation, self.options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexUsage:
     """Cumulative counters since the last reset, summed over the primary and its replicas by whoever reads them."""
 
@@ -44,7 +44,7 @@ class IndexUsage:
     """pg_stat_all_indexes.last_idx_scan (16+)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexFacts:
     """One index of a target database."""
 
@@ -97,6 +97,12 @@ class IndexFacts:
     table_scans: int
     """seq_scan + idx_scan of the table since the last reset: a table that nobody reads judges no index."""
     usage: IndexUsage
+    live_rows: float = 0.0
+    """n_live_tup of the table, which moves on with every write; 0 also where a crash lost it."""
+    dead_rows: float = 0.0
+    """n_dead_tup, likewise."""
+    table_growth: float = 1.0
+    """Pages of the table now, as a multiple of those in which `table_tuples` were counted; not below 1."""
 
     @property
     def key_signature(self) -> tuple[tuple[str, int, int, int], ...]:

@@ -8,12 +8,8 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from herald_pipelines.database.indexes.bloat import (
-    BloatEstimate,
-    IndexPages,
-    can_be_confirmed,
-    confirm_bloat,
-)
+from herald_pipelines.database.indexes.bloat import BloatEstimate, can_be_confirmed
+from herald_pipelines.database.indexes.confirmation import IndexPages, confirm_bloat
 from herald_pipelines.database.indexes.duplicates import KeyStatistics
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexKey, IndexUsage
 from herald_pipelines.errors import LockTimeout, PermanentFailure, StatementTimeout
@@ -253,6 +249,9 @@ def _facts(row: Row, columns: Sequence[Row], last_scan_at: datetime | None) -> I
             blocks_read=row["blocks_read"],
             last_scan_at=last_scan_at,
         ),
+        live_rows=row["live_rows"],
+        dead_rows=row["dead_rows"],
+        table_growth=row["table_growth"] or 1.0,
     )
 
 

@@ -25,6 +25,13 @@ tables as materialized (
             when l.relation is null then pg_table_size(c.oid)
             else c.relpages * (select bytes from block)
         end as bytes,
+        case
+            when c.relkind <> 'p' and l.relation is null
+                then greatest(1, pg_relation_size(c.oid)::float8 / (greatest(c.relpages, 1) * (select bytes from block)))
+            else 1
+        end as growth,
+        pg_stat_get_live_tuples(c.oid)::float8 as live_rows,
+        pg_stat_get_dead_tuples(c.oid)::float8 as dead_rows,
         pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
             as writes,
         pg_stat_get_numscans(c.oid) as sequential_scans
@@ -52,7 +59,8 @@ select
             c.relpages * (select bytes from block)
         )
     end as size_bytes,
-    nullif(c.reltuples, -1) as tuples,
+    -- A GIN index counts its entries when it is built, and the table's rows from then on.
+    least(nullif(c.reltuples, -1), case when a.amname = 'gin' then t.tuples end) as tuples,
     coalesce(pg_relation_filenode(i.indexrelid), 0) as relfilenode,
     c.reloptions as storage_options,
     i.indkey::int2[] as attnums,
@@ -114,6 +122,9 @@ select
     ) end as supports_foreign_key,
     t.tuples as table_tuples,
     t.bytes as table_bytes,
+    t.growth as table_growth,
+    t.live_rows,
+    t.dead_rows,
     t.writes as table_writes,
     t.sequential_scans + (sum(pg_stat_get_numscans(i.indexrelid)) over (partition by i.indrelid))::bigint as table_scans,
     pg_stat_get_numscans(i.indexrelid) as scans,

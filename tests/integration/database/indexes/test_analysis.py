@@ -16,6 +16,7 @@ from herald_pipelines.database.indexes.history import record_snapshot, write_new
 from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.settings import IndexSettings
+from servers import wait_until
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 SETTINGS = IndexSettings(min_size_bytes=8192)
@@ -79,6 +80,31 @@ def test_an_index_that_was_built_between_two_looks_is_measured_by_what_it_was_th
     assert [step.index for step in found.plan.steps] == ["new"]
 
 
+@pytest.mark.parametrize("method", ["gin", "gist", "hash", "brin"])
+def test_a_load_that_nobody_counted_is_no_bloat(database_url: str, ops: Postgres, method: str):
+    key = {"gin": "array[id, id % 7]", "gist": "point(id, id % 7)"}.get(method, "id")
+    run_sql(
+        database_url,
+        "create table t (id int) with (autovacuum_enabled = off); insert into t select generate_series(1, 5000);"
+        f"vacuum analyze t; create index old on t using {method} (({key}))",
+    )
+    analyze(database_url, ops)
+    run_sql(database_url, f"create index new on t using {method} (({key})); analyze t")
+    analyze(database_url, ops, day=1)
+    run_sql(database_url, "insert into t select generate_series(5001, 100000)")
+
+    loaded = list(analyze(database_url, ops, day=2).bloat.values())
+    run_sql(database_url, "select pg_stat_reset()")
+    loaded += analyze(database_url, ops, day=3).bloat.values()
+    ((before,),) = run_sql(database_url, "select pg_relation_size('new')")
+    ((after,),) = run_sql(database_url, "reindex index new; select pg_relation_size('new')")
+    assert [each.method for each in loaded] == ["baseline", "baseline"]
+    for each in loaded:
+        # A GiST index that is filled row by row does get less dense than a built one.
+        assert each.ratio <= max(0, 1 - after / before) + 0.1
+        assert abs(each.ratio - max(0, 1 - after / before)) <= each.error_bound
+
+
 def test_an_index_of_unknown_build_is_not_called_invalid(database_url: str):
     role = "blind_" + uuid.uuid4().hex
     run_sql(
@@ -138,6 +164,7 @@ def test_an_index_that_is_used_in_a_locked_partition_alone_is_not_called_unused(
     )
     analyze(database_url, ops)
     run_sql(database_url, "select count(*) from p2; set enable_seqscan = off; select v from p where k = 5")
+    wait_until(database_url, "sum(idx_scan) = 1 from pg_stat_user_indexes where relname = 'p1'")
 
     def verdicts() -> dict[str, list[str]]:
         analysis = analyze(database_url, ops, day=31)

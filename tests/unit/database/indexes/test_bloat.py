@@ -7,18 +7,18 @@ import pytest
 
 from herald_pipelines.database.indexes.bloat import (
     Baseline,
-    IndexPages,
     bloat_from_baseline,
-    confirm_bloat,
     estimate_bloat,
     needs_confirmation,
 )
 from herald_pipelines.database.indexes.btree_build import internal_pages, leaf_fill, leaf_items
+from herald_pipelines.database.indexes.confirmation import IndexPages, confirm_bloat
 from herald_pipelines.database.indexes.duplicates import (
     KeyStatistics,
     column_cells,
     combine,
     merged_bytes,
+    merged_limits,
     sample_groups,
 )
 from herald_pipelines.database.indexes.facts import IndexFacts, IndexKey, IndexUsage
@@ -218,6 +218,52 @@ def test_a_baseline_measures_any_access_method() -> None:
     assert bloat_from_baseline(replace(facts, relfilenode=11), baseline) is None
     assert bloat_from_baseline(replace(facts, tuples=None), baseline) is None
     assert bloat_from_baseline(facts, None) is None
+
+
+def test_rows_that_were_loaded_since_the_last_count_are_no_bloat() -> None:
+    baseline = Baseline(relfilenode=10, size_bytes=1_000_000, tuples=100_000)
+    facts = index(10_000_000, 100_000, access_method="gist")
+    assert bloat_from_baseline(facts, baseline).ratio == pytest.approx(0.9)
+    by_statistics = bloat_from_baseline(replace(facts, live_rows=1_000_000), baseline)
+    by_pages = bloat_from_baseline(replace(facts, table_growth=10.0), baseline)
+    assert by_statistics.ratio == by_pages.ratio == 0
+    assert by_statistics.error_bound == by_pages.error_bound >= 0.9
+    # Fewer rows than were counted are still in the index.
+    assert bloat_from_baseline(replace(facts, live_rows=100), baseline).ratio == pytest.approx(0.9)
+    counted_empty = replace(facts, tuples=0.0, table_tuples=0.0)
+    assert bloat_from_baseline(counted_empty, baseline).ratio > 0.99
+    assert bloat_from_baseline(replace(counted_empty, table_growth=2.0), baseline) is None
+    # A b-tree of which that is not known is read.
+    loaded = index(PAGE * 5510, table_growth=10.0, is_unique=True)
+    assert estimate_bloat(loaded).ratio < 0.01
+    assert needs_confirmation(loaded, None, 0.2, 0)
+
+
+def test_rows_that_are_dead_widen_the_bound_and_are_not_screened_for() -> None:
+    facts = index(PAGE * 551, is_unique=True, live_rows=140_000, dead_rows=60_000)
+    assert estimate_bloat(facts).error_bound == pytest.approx(0.35)
+    assert bloat_from_baseline(facts, Baseline(10, PAGE * 551, 200_000)).error_bound > 0.3
+    assert not needs_confirmation(facts, None, 0.2, 0)
+    assert not needs_confirmation(facts, Baseline(10, PAGE * 551, 200_000), 0.2, 0)
+
+
+def test_sizes_that_vary_are_not_known_to_the_byte() -> None:
+    # Eight bytes a row or nine: items of 16 or of 24.
+    short, long = (
+        index(PAGE * 700, keys=(key("numeric", average_width=width),), deduplicates=False) for width in (8, 9)
+    )
+    assert estimate_bloat(short).error_bound > 0.2
+    assert estimate_bloat(short).ratio - estimate_bloat(long).ratio < estimate_bloat(short).error_bound
+    compressible = index(PAGE * 700, keys=(key("text", average_width=900),))
+    assert estimate_bloat(compressible).error_bound == 1
+
+
+@pytest.mark.parametrize(("each", "bytes_a_row"), [(1, 20), (2, 18), (4, 11), (20, 7)])
+def test_rows_spread_evenly_are_between_the_limits(each: int, bytes_a_row: float) -> None:
+    rows = 200_000
+    fewest, most = merged_limits(KeyStatistics(0.0, -1 / each), rows, rows, 16)
+    assert fewest / rows <= bytes_a_row <= most / rows
+    assert most < 1.1 * fewest
 
 
 def test_screening_spares_what_is_surely_dense() -> None:
