@@ -1,4 +1,4 @@
-"""Pure: how much of a b-tree a rebuild would give back, by its counted pages. Not here: screening (bloat.py), reading them."""
+"""Pure: how much of a b-tree a rebuild would give back, by its counted pages. Not here: screening (bloat.py), reading."""
 
 import math
 from collections.abc import Sequence
