@@ -8,6 +8,7 @@ from herald_pipelines import scheduling
 from herald_pipelines.environment import Environment
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.registry import TASKS
+from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.task_assets import asset_key, build_task_asset
 from herald_pipelines.window_history import AssetKeys
 
@@ -60,6 +61,9 @@ def _build(environment: Environment) -> dg.Definitions:
     def open_ledger() -> Ledger:
         return Ledger(environment.targets.ops("request_missed_windows"))
 
+    def open_storage() -> Postgres:
+        return environment.storage("request_missed_windows")
+
     return dg.Definitions(
         assets=assets,
         jobs=list(jobs.values()),
@@ -69,7 +73,7 @@ def _build(environment: Environment) -> dg.Definitions:
         ],
         sensors=[
             scheduling.build_catch_up_sensor(
-                list(jobs.values()), calendar, environment.settings, ASSET_KEYS, open_ledger
+                list(jobs.values()), calendar, environment.settings, ASSET_KEYS, open_ledger, open_storage
             )
         ],
         resources={"herald": dg.ResourceDefinition.hardcoded_resource(environment)},

@@ -14,6 +14,7 @@ from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE
 from herald_pipelines.resources.embedded import EmbeddedServer
 from herald_pipelines.resources.home import check_home
+from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.targets import Targets
 from herald_pipelines.settings import SAMPLE, Settings, load_settings
 from herald_pipelines.tasks import TaskResult
@@ -66,6 +67,14 @@ class Environment:
             UsageError: in the embedded server, which was never started.
         """
         return self.dagster_url or self.embedded.url(DAGSTER_DATABASE)
+
+    def storage(self, task: str) -> Postgres:
+        """Return how to reach Dagster's database for the locks of runs.
+
+        Raises:
+            UsageError: it is in the embedded server, which was never started.
+        """
+        return Postgres(self.storage_url, DAGSTER_DATABASE, task)
 
     @property
     def uses_embedded(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import dagster as dg
 import sqlalchemy.exc
+from dagster._core.utils import make_new_run_id
 from dagster_postgres.utils import DagsterPostgresException
 
 from herald_pipelines.assembly import ASSET_KEYS, build_definitions
@@ -21,7 +22,15 @@ from herald_pipelines.records import clean
 from herald_pipelines.resources import interrupts
 from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
 from herald_pipelines.resources.postgres import Postgres
-from herald_pipelines.runs import DATABASE_TAG, HOST_TAG, PID_TAG, SLOT_TAG, WINDOW_TAG
+from herald_pipelines.runs import (
+    DATABASE_TAG,
+    HELD_TAG,
+    HOST_TAG,
+    PID_TAG,
+    SLOT_TAG,
+    WINDOW_TAG,
+    holding,
+)
 from herald_pipelines.slots import Slot
 from herald_pipelines.tasks import TaskResult
 from herald_pipelines.values import Say
@@ -130,21 +139,25 @@ def launch(
 
     told = replace(environment, on_result=keep, say=say)
     job = build_definitions(told).resolve_job_def(slot.name)
-    outcome = job.execute_in_process(
-        instance=instance,
-        partition_key=f"{database}|{window}",
-        asset_selection=list(ASSET_KEYS[task]),
-        tags={
-            DATABASE_TAG: database,
-            SLOT_TAG: slot.name,
-            WINDOW_TAG: window,
-            PID_TAG: str(os.getpid()),
-            HOST_TAG: socket.gethostname(),
-        },
-        # The run's own log has everything; this console belongs to the operator.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
-    )
+    run_id = make_new_run_id()
+    with holding(environment.storage("run"), run_id):
+        outcome = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            partition_key=f"{database}|{window}",
+            asset_selection=list(ASSET_KEYS[task]),
+            tags={
+                DATABASE_TAG: database,
+                SLOT_TAG: slot.name,
+                WINDOW_TAG: window,
+                PID_TAG: str(os.getpid()),
+                HOST_TAG: socket.gethostname(),
+                HELD_TAG: "true",
+            },
+            # The run's own log has everything; this console belongs to the operator.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
     if interrupts.received():
         raise KeyboardInterrupt
     failures = [event.step_failure_data for event in outcome.all_events if event.is_step_failure]

@@ -3,7 +3,6 @@
 Not here: parsing (cli.py), printing (console.py), anything an asset would need too (tasks.py and the domains).
 """
 
-import socket
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -142,7 +141,7 @@ def windows(environ: Environ, cwd: Path, *, missed: bool, database: str | None) 
         running(environment, say),
         dagster_instance(environment) as instance,
     ):
-        reap_dead_runs(instance, socket.gethostname())
+        reap_dead_runs(instance, environment.storage("reap"))
         ledger = Ledger(environment.targets.ops("windows", read_only=True))
         states = window_states(instance, environment.calendar, environment.settings, ASSET_KEYS, ledger, now)
     return {
@@ -197,7 +196,7 @@ def run(
             entries = [_plan(environment, slot, task, name, key, now, say) for name in names]
         else:
             with dagster_instance(environment) as instance:
-                reap_dead_runs(instance, socket.gethostname())
+                reap_dead_runs(instance, environment.storage("reap"))
                 entries = [
                     _entry(
                         environment,

@@ -3,11 +3,13 @@
 Not here: which windows a run covers (window_history), what it does (tasks).
 """
 
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
-import psutil
+
+from herald_pipelines.resources.postgres import Postgres
 
 DATABASE_TAG = "herald/database"
 SLOT_TAG = "herald/slot"
@@ -18,7 +20,9 @@ LATE_TAG = "herald/late"
 LANE_TAG = "herald/lane"
 """Slot and database: dagster.yaml lets one run of a lane go at a time."""
 PID_TAG, HOST_TAG = "herald/pid", "herald/host"
-"""On runs that are executed by the process that created them: nobody else notices when it dies."""
+"""For people: where a run is executed that a command created."""
+HELD_TAG = "herald/held"
+"""On runs that are executed by the command that created them: nobody else notices when its process dies."""
 
 UNFINISHED = (
     dg.DagsterRunStatus.NOT_STARTED,
@@ -28,39 +32,46 @@ UNFINISHED = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
-CLOCK_SLACK_SECONDS = 60.0
-"""By so much the clocks of the database and of the system's processes may differ."""
 
 
-def process_start(pid: int) -> float | None:
-    """Return when a process of this host began, in seconds since 1970; None when it is gone."""
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return None
+@contextmanager
+def holding(storage: Postgres, run_id: str) -> Generator[None]:
+    """Hold the lock of a run in Dagster's database for the time of a block: the sign that its process is alive.
 
+    The server gives it back however the process ends. A process number would be known on its own host alone, under
+    a host name that the next container does not have.
 
-def reap_dead_runs(
-    instance: dg.DagsterInstance, host: str, started_at: Callable[[int], float | None] = process_start
-) -> list[str]:
-    """Report as failed every unfinished run whose own process on this host is gone; return their ids.
-
-    A process that began after the run has only got the number of the one that is gone. A run that the UI
-    re-executes has the tags of the one before, and is executed elsewhere: it is left alone.
+    Raises:
+        HeraldError: the database cannot be reached.
     """
-    dead: list[str] = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED), tags={HOST_TAG: host})):
-        run = record.dagster_run
-        pid = run.tags.get(PID_TAG, "")
-        if not pid.isdecimal() or run.parent_run_id is not None:
-            continue
-        start, created = started_at(int(pid)), in_utc(record.create_timestamp).timestamp()
-        if start is None or start > created + CLOCK_SLACK_SECONDS:
-            instance.report_run_failed(
-                run, f"the process that executed this run (pid {pid} on {host}) is gone"
-            )
-            dead.append(run.run_id)
-    return dead
+    with storage.session(autocommit=True) as session:
+        session.try_lock(_lock(run_id))
+        yield
+
+
+def reap_dead_runs(instance: dg.DagsterInstance, storage: Postgres) -> list[str]:
+    """Report as failed every unfinished run whose lock nobody holds; return their ids.
+
+    A run that the UI re-executes has the tags of the one before, and is executed elsewhere: it is left alone.
+
+    Raises:
+        HeraldError: the database cannot be reached.
+    """
+    held = instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED), tags={HELD_TAG: "true"}))
+    held = [run for run in held if run.parent_run_id is None]
+    if not held:
+        return []
+    # Whoever reads this at the same moment finds the lock taken, and leaves the run to us.
+    with storage.session(autocommit=True) as session:
+        dead = [run for run in held if session.try_lock(_lock(run.run_id))]
+        for run in dead:
+            where = f"pid {run.tags.get(PID_TAG)} on {run.tags.get(HOST_TAG)}"
+            instance.report_run_failed(run, f"the process that executed this run ({where}) is gone")
+    return [run.run_id for run in dead]
+
+
+def _lock(run_id: str) -> str:
+    return f"run:{run_id}"
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -3,7 +3,6 @@
 Not here: which windows were missed (catchup), what a task does (task_assets).
 """
 
-import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
@@ -19,6 +18,7 @@ from dagster._core.storage.tags import (
 from herald_pipelines.calendar import Calendar
 from herald_pipelines.catchup import CatchUpPlan, CatchUpRequest, plan_catch_up
 from herald_pipelines.ledger import Ledger
+from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.runs import (
     ATTEMPT_TAG,
     DATABASE_TAG,
@@ -136,6 +136,7 @@ def build_catch_up_sensor(
     settings: Settings,
     asset_keys: AssetKeys,
     open_ledger: Callable[[], Ledger | None],
+    open_storage: Callable[[], Postgres],
     *,
     clock: Callable[[], datetime] = utc_now,
 ) -> dg.SensorDefinition:
@@ -152,7 +153,7 @@ def build_catch_up_sensor(
         description="Compares the calendar with what was done, and requests the windows that were missed.",
     )
     def request_missed_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        for run_id in reap_dead_runs(context.instance, socket.gethostname()):
+        for run_id in reap_dead_runs(context.instance, open_storage()):
             context.log.warning("run %s was open, but its process is gone: reported as failed", run_id)
         now = clock()
         histories = read_histories(context.instance, calendar, settings, asset_keys, open_ledger(), now)

@@ -58,6 +58,10 @@ SETTINGS = Settings(
 )
 
 
+def open_storage() -> Postgres:
+    return Environment(SETTINGS, dict(os.environ)).storage("request_missed_windows")
+
+
 def open_ledger() -> Ledger:
     return Ledger(Postgres(URL, "ops"))
 
@@ -107,7 +111,9 @@ defs = dg.Definitions(
     assets=[build(PULSE, 0, "beat"), build(SWEEP, 0, "gather"), build(SWEEP, 1, "judge", "gather")],
     jobs=list(JOBS.values()),
     schedules=[build_schedule(slot, JOBS[slot.name], SETTINGS, ASSET_KEYS) for slot in CALENDAR.slots],
-    sensors=[build_catch_up_sensor(list(JOBS.values()), CALENDAR, SETTINGS, ASSET_KEYS, open_ledger)],
+    sensors=[
+        build_catch_up_sensor(list(JOBS.values()), CALENDAR, SETTINGS, ASSET_KEYS, open_ledger, open_storage)
+    ],
     resources={"herald": dg.ResourceDefinition.hardcoded_resource(Environment(SETTINGS, dict(os.environ)))},
 )
 

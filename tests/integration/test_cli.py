@@ -79,6 +79,25 @@ def test_what_is_started_to_survive_a_hang_up_does(bank: Bank) -> None:
 
 
 @on_one_server
+def test_a_killed_run_is_over_for_the_next_command_and_a_living_one_is_not(bank: Bank) -> None:
+    bank.write(ops=True, mode="apply", guards={"max_transaction_seconds": 0, "wait_seconds": 600})
+    bank.migrate()
+    busy = psycopg2.connect(bank.url)
+    try:
+        busy.cursor().execute("select 1")
+        run = bank.start("run", "index_rebuild", "--database", "bank")
+        bank.wait_until_at_work(run)
+        for status in ("STARTED", "FAILURE"):
+            shown = bank.command("windows")
+            assert shown.returncode == 0, shown.stderr
+            assert execute(bank.environ["HERALD_DAGSTER_URL"], "select status from runs") == [(status,)]
+            run.kill()
+            run.communicate()
+    finally:
+        busy.close()
+
+
+@on_one_server
 def test_dagster_storage_that_goes_away_is_told_in_one_sentence(bank: Bank) -> None:
     bank.write(ops=True)
     bank.migrate()

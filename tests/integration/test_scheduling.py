@@ -1,7 +1,5 @@
 """The calendar in Dagster: keys, mappings, order of steps, schedules, histories, against Dagster itself."""
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -15,7 +13,7 @@ from herald_pipelines.catchup import State
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.postgres import Postgres
-from herald_pipelines.runs import HOST_TAG, PID_TAG, process_start, reap_dead_runs
+from herald_pipelines.runs import HELD_TAG, holding, reap_dead_runs
 from herald_pipelines.scheduling import (
     build_catch_up_sensor,
     build_schedule,
@@ -46,6 +44,9 @@ CALENDAR = Calendar((MAINTENANCE, DEEP, AUDIT))
 ASSET_KEYS = {
     task: (dg.AssetKey(["toy", task]),) for slot in (*CALENDAR.slots, PULSE, ORDERED) for task in slot.tasks
 }
+
+# Only runs that a command holds make the sensor ask it.
+STORAGE = Postgres("postgresql://nobody@127.0.0.1:1/gone", "dagster")
 
 
 def settings_since(
@@ -191,7 +192,13 @@ def toy_definitions(
         ],
         sensors=[
             build_catch_up_sensor(
-                list(jobs.values()), calendar, settings, ASSET_KEYS, lambda: ledger, clock=clock
+                list(jobs.values()),
+                calendar,
+                settings,
+                ASSET_KEYS,
+                lambda: ledger,
+                lambda: STORAGE,
+                clock=clock,
             )
         ],
     )
@@ -494,41 +501,35 @@ class TestCatchUp:
         definitions = toy_definitions(settings_since(None), nothing)
         assert evaluate_sensor(definitions, instance) == "no window is missed"
 
-    def test_a_dead_process_loses_its_runs(self, instance: dg.DagsterInstance) -> None:
+    def test_a_run_that_nobody_holds_any_more_is_over(
+        self, instance: dg.DagsterInstance, pg18: TestServer
+    ) -> None:
+        storage = Postgres(pg18.create_database(), "dagster")
         job = toy_definitions(settings_since(START), nothing).resolve_job_def("maintenance")
-        dead, alive, elsewhere, number_reused = [
-            instance.create_run_for_job(
-                job, status=dg.DagsterRunStatus.STARTED, tags={HOST_TAG: host, PID_TAG: pid}
-            )
-            for host, pid in [("here", "7"), ("here", "8"), ("there", "7"), ("here", "9")]
+        dead, alive, elsewhere = [
+            instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+            for tags in ({HELD_TAG: "true"}, {HELD_TAG: "true"}, {})
         ]
-        now = utc_now().timestamp()
-        starts = {8: now - 3600, 9: now + 3600}
-        assert set(reap_dead_runs(instance, "here", starts.get)) == {dead.run_id, number_reused.run_id}
-        still = [alive, elsewhere]
-        assert [instance.get_run_by_id(run.run_id).status for run in still] == [
-            dg.DagsterRunStatus.STARTED
-        ] * 2
+        with holding(storage, alive.run_id):
+            assert reap_dead_runs(instance, storage) == [dead.run_id]
+            assert [instance.get_run_by_id(run.run_id).status for run in (alive, elsewhere)] == [
+                dg.DagsterRunStatus.STARTED
+            ] * 2
+        assert reap_dead_runs(instance, storage) == [alive.run_id]
 
-    def test_a_re_executed_run_is_not_its_parents_process(self, instance: dg.DagsterInstance) -> None:
+    def test_a_re_executed_run_is_held_by_nobody_of_ours(
+        self, instance: dg.DagsterInstance, pg18: TestServer
+    ) -> None:
         job = toy_definitions(settings_since(START), nothing).resolve_job_def("maintenance")
         parent = instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE)
         instance.create_run_for_job(
             job,
             status=dg.DagsterRunStatus.STARTED,
-            tags={HOST_TAG: "here", PID_TAG: "7"},
+            tags={HELD_TAG: "true"},
             parent_run_id=parent.run_id,
             root_run_id=parent.run_id,
         )
-        assert reap_dead_runs(instance, "here", lambda _: None) == []
-
-    def test_processes_know_when_they_began(self) -> None:
-        began = process_start(os.getpid())
-        assert began is not None
-        assert began < utc_now().timestamp()
-        ended = subprocess.Popen(["true"])
-        ended.wait()
-        assert process_start(ended.pid) is None
+        assert reap_dead_runs(instance, Postgres(pg18.create_database(), "dagster")) == []
 
 
 def test_the_shipped_calendar_loads() -> None:
