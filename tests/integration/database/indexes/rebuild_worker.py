@@ -17,4 +17,6 @@ if __name__ == "__main__":
         signal.signal(number, signal.default_int_handler)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    rebuild(target_url, ops_url, name, patience=Patience(probe=2, lock=60, holder_age=300, poll=0.1))
+    # It waits for whoever holds it up until it is stopped.
+    patience = Patience(probe=2, lock=3600, holder_age=3600, poll=0.1)
+    rebuild(target_url, ops_url, name, budget_seconds=3600, patience=patience)

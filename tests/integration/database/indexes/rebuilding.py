@@ -135,9 +135,11 @@ def start_worker(url: str, ops_url: str) -> subprocess.Popen[bytes]:
 
 def kill(worker: subprocess.Popen[bytes], number: signal.Signals = signal.SIGKILL) -> None:
     worker.send_signal(number)
-    worker.wait()
-    assert worker.stdout is not None
-    worker.stdout.close()
+    try:
+        worker.wait(timeout=60)
+    finally:
+        worker.kill()
+        worker.communicate()
 
 
 def wait_for_phase(url: str, phase: str) -> None:

@@ -148,16 +148,22 @@ def test_what_an_interrupted_rebuild_left_on_a_locked_table_waits_and_nothing_el
     assert [row[1] for row in settled] == ["failed"]
 
 
-def test_a_table_that_is_locked_holds_up_its_own_index_alone(database_url: str, ops_url: str):
-    make_bloat(database_url)
+@pytest.mark.parametrize(
+    ("statement", "name"), [("truncate t", "public.i"), ("refresh materialized view m", "public.m_id_idx")]
+)
+def test_a_table_that_is_locked_holds_up_its_own_index_alone(
+    database_url: str, ops_url: str, statement: str, name: str
+):
+    make_bloat(database_url, rows=100)
     make_bloat(database_url, table="other", index="j", rows=100)
-    steps = tuple(step_for(Postgres(database_url, "platform"), f"public.{each}") for each in "ij")
-    holder = hold(database_url, "truncate t")
+    run_sql(database_url, "create materialized view m as select * from t; create index on m (id)")
+    steps = tuple(step_for(Postgres(database_url, "platform"), each) for each in (name, "public.j"))
+    holder = hold(database_url, statement)
     patience = Patience(probe=0.2, lock=1, holder_age=60, poll=0.1)
-    report = rebuild(database_url, ops_url, steps=steps, patience=patience, budget_seconds=4)
+    report = rebuild(database_url, ops_url, steps=steps, patience=patience, budget_seconds=3)
     holder.close()
     assert [each.name for each in report.done] == ["public.j"]
-    assert [each.name for each in report.skipped] == ["public.i"]
+    assert [each.name for each in report.skipped] == [name]
     assert "a lock on its table" in report.skipped[0].reason
     assert report.failed == report.leftovers == ()
 
