@@ -251,7 +251,7 @@ def _facts(row: Row, columns: Sequence[Row], last_scan_at: datetime | None) -> I
         ),
         live_rows=row["live_rows"],
         dead_rows=row["dead_rows"],
-        table_growth=row["table_growth"] or 1.0,
+        table_growth=row["table_growth"],
     )
 
 
