@@ -56,8 +56,8 @@ def running(environment: Environment, say: Say, *, create: bool = False) -> Gene
         fcntl.flock(handle, fcntl.LOCK_SH)
         if not server.status().running:
             say("starting the embedded PostgreSQL")
-        server.ensure_started()
         try:
+            server.ensure_started()
             yield
         finally:
             if _is_alone(handle):

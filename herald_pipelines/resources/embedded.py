@@ -228,6 +228,11 @@ class EmbeddedServer:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
+            except PermanentFailure as error:
+                raise UsageError(
+                    f"the server in {self.data_directory} does not let us in: {error.message}",
+                    hint=f"its password is not the one in {self._password_file}: bring the right one back",
+                ) from error
             else:
                 return True
         return False

@@ -53,12 +53,16 @@ def test_programs_that_cannot_find_each_other_are_refused(tmp_path, name):
         read_binaries(folder)
 
 
-def test_a_home_without_its_password_is_told_apart_from_one_that_was_never_started(home):
+def test_a_lost_and_a_wrong_password_are_told_apart_from_a_server_that_was_never_started(home):
     server = EmbeddedServer(home, durable=False)
     server.ensure_started()
     (home / "postgres" / "password").rename(home / "kept")
     with pytest.raises(UsageError, match=r"password is missing, and without it nobody gets into .*data"):
         server.ensure_started()
+    (home / "postgres" / "password").write_text("wrong")
+    with pytest.raises(UsageError, match=r"does not let us in: .*authentication failed") as caught:
+        server.ensure_started()
+    assert str(home / "postgres" / "password") in str(caught.value)
     (home / "kept").rename(home / "postgres" / "password")
     server.ensure_started()
 

@@ -8,6 +8,7 @@ from herald_pipelines.resources.dagster_home import (
     dagster_variables,
     instance_file,
     prepare_dagster_home,
+    renew_dotenv,
     write_dotenv,
 )
 
@@ -33,3 +34,14 @@ def test_dotenv_is_private_and_keeps_other_lines(tmp_path):
     assert dotenv_values(path) == {"MINE": "kept", **expected}
     assert path.read_text().count("HERALD_HOME=") == 1
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_dotenv_is_written_only_where_it_was_asked_for_and_may_fail(tmp_path):
+    said = []
+    renew_dotenv({}, tmp_path, "postgresql://unused", said.append)
+    assert list(tmp_path.iterdir()) == said == []
+    renew_dotenv({"HERALD_DOTENV": str(tmp_path)}, tmp_path, "postgresql://somewhere", said.append)
+    assert dotenv_values(tmp_path / ".env")["HERALD_DAGSTER_URL"] == "postgresql://somewhere"
+    renew_dotenv({"HERALD_DOTENV": f"{tmp_path}/gone"}, tmp_path, "postgresql://unused", said.append)
+    gone = f"{tmp_path}/gone/.env"
+    assert said == [f"`dg` will not find this home: {gone} cannot be written: no such file or directory"]
