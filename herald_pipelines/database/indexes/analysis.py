@@ -42,6 +42,7 @@ from herald_pipelines.values import DatabaseIdentity, format_bytes
 
 PRIMARY = "primary"
 SECONDS_PER_DAY = 86400
+PROGRESS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -230,9 +231,9 @@ def _confirm(
     confirmed: dict[int, BloatEstimate] = {}
     unconfirmed = {index.oid: "the time for reading pages is used up" for index in ordered}
     allow()
-    for confirmation in confirm_indexes(
-        session, ordered, budget_bytes=budget_seconds * READ_BYTES_PER_SECOND
-    ):
+    said_at = time.monotonic()
+    confirmations = confirm_indexes(session, ordered, budget_bytes=budget_seconds * READ_BYTES_PER_SECOND)
+    for count, confirmation in enumerate(confirmations, start=1):
         unconfirmed.pop(confirmation.oid)
         if confirmation.estimate is not None:
             confirmed[confirmation.oid] = confirmation.estimate
@@ -240,6 +241,10 @@ def _confirm(
             unconfirmed[confirmation.oid] = confirmation.reason
         if allow() <= 0:
             break
+        if count < len(ordered) and time.monotonic() - said_at > PROGRESS_SECONDS:
+            following = ordered[count]
+            say(f"reading {count + 1} of {len(ordered)}: {following.schema}.{following.name}")
+            said_at = time.monotonic()
     return confirmed, unconfirmed
 
 

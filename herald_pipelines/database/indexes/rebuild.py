@@ -98,12 +98,13 @@ def carry_out(
             deadline=clock() + budget_seconds,
             assumed_free_disk_bytes=assumed_free_disk_bytes,
         )
-        return _Queue(context).work_off(plan)
+        return _Queue(context, len(plan.steps)).work_off(plan)
 
 
 @dataclass
 class _Queue:
     context: RebuildContext
+    length: int
     done: list[Rebuilt] = field(default_factory=list[Rebuilt])
     skipped: list[NotRebuilt] = field(default_factory=list[NotRebuilt])
     failed: list[NotRebuilt] = field(default_factory=list[NotRebuilt])
@@ -160,7 +161,8 @@ class _Queue:
 
     def _rebuild(self, step: RebuildStep, evidence: Mapping[str, Any]) -> None:
         size = format_bytes(evidence["size_bytes"])
-        self.context.say(f"rebuilding {step.name} ({size}, {step.ratio:.0%} waste)")
+        place = len(self.done) + len(self.skipped) + len(self.failed) + 1
+        self.context.say(f"rebuilding {step.name} ({size}, {step.ratio:.0%} waste): {place} of {self.length}")
         rebuilt, problem = rebuild_index(self.context, step, evidence)
         if rebuilt is not None:
             self.done.append(rebuilt)
