@@ -2,10 +2,13 @@
 
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psycopg2
 
 from herald_pipelines.resources.embedded import EmbeddedServer
 
@@ -69,3 +72,20 @@ def running_server(binaries: Path | None = None) -> Generator[TestServer]:
         embedded = EmbeddedServer(home, binaries=binaries, durable=False)
         embedded.ensure_started()
         yield TestServer(embedded)
+
+
+def wait_until(url: str, condition: str) -> None:
+    """Ask a database until an SQL condition holds: before 15 statistics arrive up to a second late."""
+    deadline = time.monotonic() + 30
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            while time.monotonic() < deadline:
+                cursor.execute(f"select {condition}")
+                if cursor.fetchall() == [(True,)]:
+                    return
+                time.sleep(0.05)
+    finally:
+        connection.close()
+    raise AssertionError(f"never came true: {condition}")

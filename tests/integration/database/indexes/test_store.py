@@ -10,7 +10,7 @@ import pytest
 from herald_pipelines.database.indexes.facts import IndexFacts
 from herald_pipelines.database.indexes.store import Confirmation, confirm_indexes, read_index_facts
 from herald_pipelines.resources.postgres import Postgres
-from servers import TestServer
+from servers import TestServer, wait_until
 
 TABLES = """
 create schema "odd Schema";
@@ -216,10 +216,13 @@ def test_the_rows_of_a_table_are_counted_once_for_all_its_indexes(database_url: 
         "vacuum (analyze) public.t",
         "delete from public.t where k % 2 = 0",
     )
+    wait_until(database_url, "n_dead_tup = 2500 from pg_stat_user_tables")
     found = confirm(database_url, ["i", "j"])
     assert all(each.estimate for each in found.values())
+    counted = "from pg_stat_user_functions where funcname = 'pgstattuple_approx'"
+    wait_until(database_url, f"exists (select {counted})")
     with writing(database_url) as cursor:
-        cursor.execute("select calls from pg_stat_user_functions where funcname = 'pgstattuple_approx'")
+        cursor.execute(f"select calls {counted}")
         assert cursor.fetchall() == [(1,)]
 
 
