@@ -186,7 +186,7 @@ def _is_doubtful(index: IndexFacts, live_rows: float, dead_rows: float) -> bool:
 def _columns_of(row: Row, columns: Columns) -> list[Row] | None:
     """Return what is known of each column of an index; None when a column was dropped meanwhile, and so the index."""
     found: list[Row] = []
-    for position, attnum in enumerate(row["attnums"], start=1):
+    for position, attnum in enumerate(_numbers(row["attnums"]), start=1):
         if attnum:
             column = columns.get((row["table_oid"], attnum))
             if column is None:
@@ -201,7 +201,17 @@ def _columns_of(row: Row, columns: Columns) -> list[Row] | None:
 
 
 def _facts(row: Row, columns: Sequence[Row], last_scan_at: datetime | None) -> IndexFacts:
-    keys = tuple(_key(row, position, columns[position]) for position in range(row["key_count"]))
+    keys = tuple(
+        _key(*key)
+        for key in zip(
+            columns,
+            _numbers(row["attnums"]),
+            _numbers(row["opclasses"]),
+            _numbers(row["collations"]),
+            _numbers(row["options"]),
+            strict=False,
+        )
+    )
     included = tuple(each["definition"] for each in columns[row["key_count"] :])
     options = _options(row["storage_options"])
     method = row["access_method"]
@@ -255,14 +265,19 @@ def _facts(row: Row, columns: Sequence[Row], last_scan_at: datetime | None) -> I
     )
 
 
-def _key(row: Row, position: int, column: Row) -> IndexKey:
+def _numbers(vector: str) -> list[int]:
+    """Read an int2vector or oidvector, which come as text: ten thousand lists would keep the garbage collector busy."""
+    return [int(each) for each in vector.split()]
+
+
+def _key(column: Row, attnum: int, opclass: int, collation: int, options: int) -> IndexKey:
     return IndexKey(
         definition=column["definition"],
-        attnum=row["attnums"][position],
+        attnum=attnum,
         type_name=column["type_name"],
-        opclass=row["opclasses"][position],
-        collation=row["collations"][position],
-        options=row["options"][position],
+        opclass=opclass,
+        collation=collation,
+        options=options,
         average_width=column.get("average_width"),
         null_fraction=column.get("null_fraction"),
         n_distinct=column.get("n_distinct"),

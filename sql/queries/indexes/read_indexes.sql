@@ -63,11 +63,11 @@ select
     least(nullif(c.reltuples, -1), case when a.amname = 'gin' then t.tuples end) as tuples,
     coalesce(pg_relation_filenode(i.indexrelid), 0) as relfilenode,
     c.reloptions as storage_options,
-    i.indkey::int2[] as attnums,
+    i.indkey::text as attnums,
     i.indnkeyatts as key_count,
-    i.indclass::oid[]::bigint[] as opclasses,
-    i.indcollation::oid[]::bigint[] as collations,
-    i.indoption::int2[] as options,
+    i.indclass::text as opclasses,
+    i.indcollation::text as collations,
+    i.indoption::text as options,
     case when i.indexprs is not null then array(
         select coalesce(case when not t.is_locked then pg_get_indexdef(i.indexrelid, n, true) end, i.indexprs::text)
         from generate_series(1, i.indnatts) as n
