@@ -186,7 +186,11 @@ def _try_to_drop(
     context: RebuildContext, suspect: Row, statement: str, lock_seconds: float
 ) -> tuple[Outcome, str]:
     try:
-        objection = _find_objection(context.session, suspect)
+        rows = context.session.fetch("indexes/find_index", oid=suspect["oid"])
+        if not rows:
+            # It is dropped by its name, which may be another index's by now.
+            return Outcome.DONE, "somebody else dropped it meanwhile"
+        objection = _find_objection(context.session, suspect, rows[0])
         if objection is not None:
             return Outcome.SKIPPED, objection
         left_seconds = max(context.left_seconds(), SHORTEST_SECONDS)
@@ -201,12 +205,11 @@ def _try_to_drop(
     return Outcome.DONE, "left by an interrupted rebuild, and dropped"
 
 
-def _find_objection(session: Session, suspect: Row) -> str | None:
-    """Take a last look at a leftover, and return why it must not be dropped."""
+def _find_objection(session: Session, suspect: Row, now: Row) -> str | None:
+    """Return why a leftover must not be dropped as it is now."""
     builds = session.fetch("indexes/list_builds")
     if any(build["table_oid"] in (None, suspect["table_oid"]) for build in builds):
         return "an index of its table is being built, or one that this role may not see"
-    for now in session.fetch("indexes/find_index", oid=suspect["oid"]):
-        if now["is_valid"] or (now["schema"], now["index"]) != (suspect["schema"], suspect["index"]):
-            return "it changed meanwhile: it is valid, or has another name"
+    if now["is_valid"] or (now["schema"], now["index"]) != (suspect["schema"], suspect["index"]):
+        return "it changed meanwhile: it is valid, or has another name"
     return None

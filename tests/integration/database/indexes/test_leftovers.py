@@ -128,6 +128,20 @@ def test_a_rebuild_that_failed_is_not_done_because_a_person_rebuilds_the_index(
     assert set(indexes(database_url)) == {"i", "i_ccold"}
 
 
+def test_another_index_that_got_the_name_of_a_leftover_meanwhile_stays(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    interrupt_rebuild(database_url, ops_url)
+
+    def say(text: str) -> None:
+        if text.startswith("dropping"):
+            run_sql(database_url, "drop index i_ccnew; create index i_ccnew on t (id)")
+
+    (leftover,) = rebuild(database_url, ops_url, say=say).leftovers
+    assert (leftover.name, leftover.outcome) == ("public.i_ccnew", Outcome.DONE)
+    assert "meanwhile" in leftover.reason
+    assert set(indexes(database_url)) == {"i", "i_ccnew"}
+
+
 def test_what_an_interrupted_rebuild_left_on_a_locked_table_waits_and_nothing_else_does(
     database_url: str, ops_url: str
 ):
