@@ -1,6 +1,7 @@
 """The calendar in Dagster: keys, mappings, order of steps, schedules, histories, against Dagster itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
@@ -12,7 +13,7 @@ from herald_pipelines.calendar import Calendar, load_calendar
 from herald_pipelines.catchup import State
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.migrations import migrate
-from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.runs import HELD_TAG, holding, reap_dead_runs
 from herald_pipelines.scheduling import (
     build_catch_up_sensor,
@@ -516,6 +517,22 @@ class TestCatchUp:
                 dg.DagsterRunStatus.STARTED
             ] * 2
         assert reap_dead_runs(instance, storage) == [alive.run_id]
+
+    def test_a_run_that_ends_while_it_is_looked_at_stays_as_it_ended(
+        self, instance: dg.DagsterInstance, pg18: TestServer
+    ) -> None:
+        job = toy_definitions(settings_since(START), nothing).resolve_job_def("maintenance")
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={HELD_TAG: "true"})
+
+        class EndingMeanwhile(Postgres):
+            @contextmanager
+            def session(self, *, autocommit: bool = False) -> Generator[Session]:
+                instance.report_run_canceled(run)
+                with super().session(autocommit=autocommit) as session:
+                    yield session
+
+        assert reap_dead_runs(instance, EndingMeanwhile(pg18.create_database(), "dagster")) == []
+        assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.CANCELED
 
     def test_a_re_executed_run_is_held_by_nobody_of_ours(
         self, instance: dg.DagsterInstance, pg18: TestServer
