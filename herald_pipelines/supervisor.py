@@ -95,13 +95,14 @@ def up(
             )
         supervisor = _Supervisor(home, folder, port, environ, storage, tell)
         supervisor.plan(definitions, workload=workload)
-        with _stop_on_signals():
+        with _stop_on_signals() as ignore_signals:
             try:
                 supervisor.start()
                 supervisor.watch()
             except _StopRequested:
                 tell("stopping")
             finally:
+                ignore_signals()
                 supervisor.stop()
                 (folder / NOTE).unlink(missing_ok=True)
         tell("stopped")
@@ -254,20 +255,26 @@ def _read_note(folder: Path) -> str:
 
 
 @contextmanager
-def _stop_on_signals() -> Generator[None]:
-    """Raise _StopRequested in the main thread at the first signal; ignore more of them while stopping."""
+def _stop_on_signals() -> Generator[Callable[[], None]]:
+    """Raise _StopRequested in the main thread at the first signal, and ignore more of them.
+
+    Yields what has them ignored from then on, when the end has another reason.
+    """
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish is respected
         numbers.append(signal.SIGHUP)
 
-    def request(_number: int, _frame: FrameType | None) -> None:
+    def ignore() -> None:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
+
+    def request(_number: int, _frame: FrameType | None) -> None:
+        ignore()
         raise _StopRequested
 
     before = {number: signal.signal(number, request) for number in numbers}
     try:
-        yield
+        yield ignore
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from herald_pipelines import supervisor
-from herald_pipelines.errors import UsageError
+from herald_pipelines.errors import PermanentFailure, UsageError
 from herald_pipelines.resources.embedded import EmbeddedServer
 from herald_pipelines.resources.server_host import free_port, is_free
 from herald_pipelines.resources.service import Service
@@ -338,6 +338,24 @@ def test_what_an_ended_process_leaves_at_work_ends_with_the_service(tmp_path):
     assert not all_gone(left)
     service.stop()
     assert all_gone(left)
+
+
+def test_a_signal_does_not_cut_short_the_end_after_a_failure(home, monkeypatch):
+    stop, started = Service.stop, []
+
+    def interrupted_stop(service: Service) -> None:
+        if service.child is not None:
+            leader = psutil.Process(service.child.pid)
+            started.extend([leader, *leader.children(recursive=True)])
+        signal.raise_signal(signal.SIGINT)
+        stop(service)
+
+    monkeypatch.setattr(Service, "stop", interrupted_stop)
+    monkeypatch.setattr(supervisor, "START_SECONDS", 0)
+    with pytest.raises(PermanentFailure, match="the code server did not answer within 0 s"):
+        supervisor.up(home, port=free_port(), environ=os.environ, storage="postgresql://unused", say=print)
+    assert started
+    assert all_gone(started)
 
 
 def test_taken_port_is_refused_by_name(home):
