@@ -72,7 +72,8 @@ def renew_dotenv(environ: Mapping[str, str], home: Path, storage_url: str, say: 
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.is_file() else []
+    # of others, in whatever encoding: written back as it was
+    return path.read_text("utf-8", "surrogateescape").splitlines() if path.is_file() else []
 
 
 def _is_ours(line: str, variables: Mapping[str, str]) -> bool:

@@ -36,6 +36,13 @@ def test_dotenv_is_private_and_keeps_other_lines(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_dotenv_keeps_lines_that_are_no_utf8(tmp_path):
+    (tmp_path / ".env").write_bytes(b"MINE='caf\xe9'\n")
+    path = write_dotenv(tmp_path, tmp_path / "home-\u00e9", "postgresql://somewhere")
+    assert path.read_bytes().startswith(b"MINE='caf\xe9'\n#")
+    assert "home-\u00e9".encode() in path.read_bytes()
+
+
 def test_dotenv_is_written_only_where_it_was_asked_for_and_may_fail(tmp_path):
     said = []
     renew_dotenv({}, tmp_path, "postgresql://unused", said.append)
