@@ -15,12 +15,16 @@ from dagster._core.utils import make_new_run_id
 from dagster_postgres.utils import DagsterPostgresException
 
 from herald_pipelines.assembly import ASSET_KEYS, build_definitions
-from herald_pipelines.bootstrap import writing_home
-from herald_pipelines.environment import DAGSTER_URL_VARIABLE, Environment
+from herald_pipelines.environment import Environment
 from herald_pipelines.errors import DatabaseUnavailable, HeraldError, UsageError
 from herald_pipelines.records import clean
 from herald_pipelines.resources import interrupts
-from herald_pipelines.resources.dagster_home import dagster_variables, prepare_dagster_home
+from herald_pipelines.resources.dagster_home import (
+    DAGSTER_URL_VARIABLE,
+    dagster_variables,
+    prepare_dagster_home,
+)
+from herald_pipelines.resources.home import writing_home
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.runs import (
     DATABASE_TAG,
