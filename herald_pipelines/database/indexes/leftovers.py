@@ -147,9 +147,13 @@ def _settle(context: RebuildContext, rebuild: Row) -> None:
         HeraldError: that cannot be known now; nothing was written.
     """
     name, oid, evidence = rebuild["object_name"], rebuild["object_oid"], rebuild["evidence"]
-    successor = find_successor(context.session, oid, evidence)
+    # A later rebuild of the very same index found it still in place.
+    successor = None if rebuild["was_repeated"] else find_successor(context.session, oid, evidence)
     result: dict[str, Any] = {"left_oids": find_left(context.session, oid, evidence)}
-    outcome, reason = Outcome.FAILED, "its run was interrupted before the new index was in place"
+    outcome, reason = (
+        Outcome.FAILED,
+        "its run was interrupted, and no new index took the place of the old one",
+    )
     if successor is not None:
         write_baseline(context.ledger.ops, context.identity, successor)
         result |= describe_gain(successor, evidence)

@@ -4,7 +4,19 @@ select
     log.id,
     log.object_name,
     log.object_oid,
-    log.evidence
+    log.evidence,
+    exists (
+        select
+        from herald.maintenance_log as later
+        where later.database = log.database
+          and later.system_identifier = log.system_identifier
+          and later.database_oid = log.database_oid
+          and later.task = log.task
+          and later.object_oid = log.object_oid
+          and later.id > log.id
+          and later.evidence ? 'index_oids'
+          and not later.evidence ? 'settles'
+    ) as was_repeated
 from herald.maintenance_log as log
 where log.database = %(database)s
   and log.system_identifier = %(system_identifier)s

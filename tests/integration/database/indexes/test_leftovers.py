@@ -142,6 +142,28 @@ def test_another_index_that_got_the_name_of_a_leftover_meanwhile_stays(database_
     assert set(indexes(database_url)) == {"i", "i_ccnew"}
 
 
+def test_a_rebuild_that_a_later_one_had_to_do_again_was_not_done(database_url: str, ops_url: str):
+    make_bloat(database_url)
+    step = step_for(Postgres(database_url, "platform"), "public.i")
+    interrupt_rebuild(database_url, ops_url)
+    # What became of it is not known before the lock is gone, and then the index is rebuilt first.
+    holder = hold(database_url, "truncate t")
+
+    def say(text: str) -> None:
+        if "not known yet" in text:
+            holder.close()
+
+    report = rebuild(database_url, ops_url, steps=(step,), say=say)
+    assert [each.name for each in report.done] == ["public.i"]
+    rows = [row for row in log(ops_url) if row[0] == "public.i"]
+    assert [(row[1], "settles" in row[3]) for row in rows] == [
+        ("interrupted", False),
+        ("done", False),
+        ("failed", True),
+    ]
+    assert set(indexes(database_url)) == {"i"}
+
+
 def test_what_an_interrupted_rebuild_left_on_a_locked_table_waits_and_nothing_else_does(
     database_url: str, ops_url: str
 ):
