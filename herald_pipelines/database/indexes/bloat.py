@@ -153,6 +153,8 @@ def needs_confirmation(
     """Return whether to read the pages of an index: whether it may be bloated over the threshold."""
     if not can_be_confirmed(index) or index.size_bytes < min_size_bytes:
         return False
+    if _uncounted(index) > threshold:
+        return True
     estimate = bloat_from_baseline(index, baseline)
     if estimate is not None:
         dead = (1 - estimate.ratio) * _unvacuumed(index)

@@ -237,6 +237,8 @@ def test_rows_that_were_loaded_since_the_last_count_are_no_bloat() -> None:
     loaded = index(PAGE * 5510, table_growth=10.0, is_unique=True)
     assert estimate_bloat(loaded).ratio < 0.01
     assert needs_confirmation(loaded, None, 0.2, 0)
+    dead = replace(loaded, live_rows=200_000, dead_rows=1_800_000)
+    assert needs_confirmation(dead, Baseline(10, PAGE * 551, 200_000), 0.2, 0)
 
 
 def test_rows_that_are_dead_widen_the_bound_and_are_not_screened_for() -> None:
