@@ -147,7 +147,6 @@ def _settle(context: RebuildContext, rebuild: Row) -> None:
         HeraldError: that cannot be known now; nothing was written.
     """
     name, oid, evidence = rebuild["object_name"], rebuild["object_oid"], rebuild["evidence"]
-    # A later rebuild of the very same index found it still in place.
     successor = None if rebuild["was_repeated"] else find_successor(context.session, oid, evidence)
     result: dict[str, Any] = {"left_oids": find_left(context.session, oid, evidence)}
     outcome, reason = (

@@ -1,5 +1,5 @@
--- Rebuilds whose runs died, or lost the server, before anybody saw what became of them, oldest first; without those
--- that a later row settles.
+-- Rebuilds whose runs died, lost the server, or failed otherwise before anybody saw what became of them, oldest first;
+-- without those that a later row settles. was_repeated: a later run found the very same index still in place.
 select
     log.id,
     log.object_name,
@@ -22,7 +22,7 @@ where log.database = %(database)s
   and log.system_identifier = %(system_identifier)s
   and log.database_oid = %(database_oid)s
   and log.task = %(task)s
-  and log.outcome = 'interrupted'
+  and (log.outcome = 'interrupted' or (log.outcome = 'failed' and not log.result ? 'left_oids'))
   and log.evidence ? 'index_oids'
   and not exists (
       select

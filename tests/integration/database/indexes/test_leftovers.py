@@ -1,7 +1,17 @@
 """What interrupted rebuilds leave: ours is dropped, and nothing else ever is."""
 
 import pytest
-from rebuilding import hold, indexes, interrupt_rebuild, log, make_bloat, rebuild, run_sql, step_for
+from rebuilding import (
+    begin_next_run,
+    hold,
+    indexes,
+    interrupt_rebuild,
+    log,
+    make_bloat,
+    rebuild,
+    run_sql,
+    step_for,
+)
 from sqlalchemy import make_url
 
 from herald_pipelines.database.indexes.context import Patience
@@ -161,6 +171,28 @@ def test_a_rebuild_that_a_later_one_had_to_do_again_was_not_done(database_url: s
         ("done", False),
         ("failed", True),
     ]
+    assert set(indexes(database_url)) == {"i"}
+
+
+def test_what_a_rebuild_left_that_ended_in_an_unknown_error_is_dropped(
+    database_url: str, ops_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    make_bloat(database_url)
+    monkeypatch.setattr("herald_pipelines.database.indexes.context.PROGRESS_SECONDS", 0.1)
+    step = step_for(Postgres(database_url, "platform"), "public.i")
+    holder = hold(database_url, "insert into t values (0, 'x')")
+
+    def say(text: str) -> None:
+        if "waiting for writers" in text:
+            raise RuntimeError(text)
+
+    with pytest.raises(RuntimeError):
+        rebuild(database_url, ops_url, steps=(step,), patience=Patience(1, 10, 60, 0.1), say=say)
+    holder.close()
+    assert "i_ccnew" in indexes(database_url)
+    begin_next_run(database_url, ops_url)
+    report = rebuild(database_url, ops_url)
+    assert [(each.name, each.outcome) for each in report.leftovers] == [("public.i_ccnew", Outcome.DONE)]
     assert set(indexes(database_url)) == {"i"}
 
 
