@@ -92,6 +92,7 @@ class IndexFacts:
     """Name of a foreign key of this table whose columns the index leads with: deletes in the referenced table need it."""
     table_tuples: float | None
     table_bytes: int
+    """pg_relation_size: what a build reads of the table; not its TOAST."""
     table_writes: int
     """n_tup_ins + n_tup_upd + n_tup_del since the last reset."""
     table_scans: int

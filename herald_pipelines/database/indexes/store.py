@@ -248,7 +248,7 @@ def _facts(row: Row, columns: Sequence[Row], last_scan_at: datetime | None) -> I
         referenced_by_foreign_key=row["referenced_by_foreign_key"],
         supports_foreign_key=row["supports_foreign_key"],
         table_tuples=row["table_tuples"],
-        table_bytes=row["table_bytes"] or 0,
+        table_bytes=row["table_bytes"],
         table_writes=row["table_writes"],
         table_scans=row["table_scans"],
         usage=IndexUsage(

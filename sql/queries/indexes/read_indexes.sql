@@ -22,14 +22,11 @@ tables as materialized (
         nullif(c.reltuples, -1) as tuples,
         case
             when c.relkind = 'p' then 0
-            when l.relation is null then pg_table_size(c.oid)
-            else c.relpages * (select bytes from block)
+            else coalesce(
+                case when l.relation is null then pg_relation_size(c.oid) end, c.relpages * (select bytes from block)
+            )
         end as bytes,
-        case
-            when c.relkind <> 'p' and l.relation is null
-                then greatest(1, pg_relation_size(c.oid)::float8 / (greatest(c.relpages, 1) * (select bytes from block)))
-            else 1
-        end as growth,
+        greatest(c.relpages, 1) * (select bytes from block) as counted_bytes,
         pg_stat_get_live_tuples(c.oid)::float8 as live_rows,
         pg_stat_get_dead_tuples(c.oid)::float8 as dead_rows,
         pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
@@ -122,7 +119,7 @@ select
     ) end as supports_foreign_key,
     t.tuples as table_tuples,
     t.bytes as table_bytes,
-    t.growth as table_growth,
+    greatest(1, t.bytes::float8 / t.counted_bytes) as table_growth,
     t.live_rows,
     t.dead_rows,
     t.writes as table_writes,

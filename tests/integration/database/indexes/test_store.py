@@ -194,6 +194,23 @@ def test_locked_and_dropped_indexes_are_not_waited_for(database_url: str) -> Non
     assert there.estimate is not None
 
 
+def test_a_table_is_as_large_as_what_a_build_reads_of_it_and_its_toast_is_not_waited_for(
+    database_url: str,
+) -> None:
+    run(database_url, "create table big (id int primary key, v text)")
+    run(database_url, "alter table big alter v set storage external")
+    run(database_url, "insert into big select g, repeat('x', 10000) from generate_series(1, 100) as g")
+    with writing(database_url) as cursor:
+        cursor.execute(
+            "select reltoastrelid::regclass, pg_relation_size(oid) from pg_class where relname = 'big'"
+        )
+        ((toast, size),) = cursor.fetchall()
+        cursor.execute(f"begin; reindex table {toast}")
+        with Postgres(database_url, "target", lock_timeout_seconds=0.2).session() as session:
+            (index,) = read_index_facts(session)
+        assert index.table_bytes == size
+
+
 def test_what_cannot_be_confirmed_says_why(database_url: str) -> None:
     run(database_url, TABLES)
     assert "not installed" in (confirm(database_url, ["state"])["state"].reason or "")
