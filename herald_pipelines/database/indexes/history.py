@@ -18,6 +18,7 @@ from herald_pipelines.resources.postgres import Postgres, Row, Session
 from herald_pipelines.values import DatabaseIdentity
 
 LOOK_BACK_DAYS = 100
+"""Older snapshots are not looked at."""
 SECONDS_PER_DAY = 86400
 DENSE_WITHIN = 0.10
 """Share of a b-tree that may be waste at most, error included, where it is taken to be as a build makes it."""
@@ -44,7 +45,7 @@ def record_snapshot(
     facts: Sequence[IndexFacts],
     taken_at: datetime,
     servers: Servers,
-) -> int:
+) -> None:
     """Write a reading of the counters of every index; the snapshot of a window is what its first reading found.
 
     Args:
@@ -54,9 +55,6 @@ def record_snapshot(
         facts: with counters summed over all servers.
         taken_at: the time of the facts.
         servers: the same counters apart, and what proves that they go on counting.
-
-    Returns:
-        The number of indexes.
     """
     ops.fetch(
         "history/record_snapshot",
@@ -66,7 +64,6 @@ def record_snapshot(
         servers=to_json({name: asdict(each.state) for name, each in servers.items()}),
         rows=_rows(facts, servers),
     )
-    return len(facts)
 
 
 def usage_windows(
@@ -75,8 +72,6 @@ def usage_windows(
     facts: Sequence[IndexFacts],
     now: datetime,
     servers: Servers,
-    *,
-    look_back_days: float = LOOK_BACK_DAYS,
 ) -> dict[int, UsageWindow]:
     """Return what happened to each index since the oldest snapshot that its counters can be compared with.
 
@@ -89,13 +84,12 @@ def usage_windows(
         facts: with counters summed over all servers.
         now: the time of the facts.
         servers: as in `record_snapshot`.
-        look_back_days: older snapshots are not looked at.
 
     Returns:
         By oid; an index without a snapshot that can be compared has no entry.
     """
     readings = ops.fetch(
-        "history/list_readings", **_about(identity), since=now - timedelta(days=look_back_days)
+        "history/list_readings", **_about(identity), since=now - timedelta(days=LOOK_BACK_DAYS)
     )
     states = {name: each.state for name, each in servers.items()}
     start = find_start([_states(row["servers"]) for row in readings], states)
