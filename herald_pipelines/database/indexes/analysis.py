@@ -98,9 +98,12 @@ def analyze_indexes(
     deadline = time.monotonic() + budget_seconds
     with observe.session(autocommit=True) as session:
         state = _read_state(session)
+        # Before and after, because a build may begin or end while its index is read.
+        builds = session.fetch("indexes/list_builds")
         own = read_index_facts(session)
+        builds += session.fetch("indexes/list_builds")
         say(f"{len(own)} indexes, {format_bytes(sum(index.size_bytes for index in own))}")
-        building = _find_building(own, session.fetch("indexes/list_builds"))
+        building = _find_building(own, builds)
         facts, servers = _add_replicas(own, state, replicas, identity)
         baselines: Mapping[int, Baseline] = {}
         usage: dict[int, UsageWindow] = {}

@@ -12,9 +12,11 @@ from rebuilding import hold, run_sql
 from sqlalchemy import make_url
 
 from herald_pipelines.database.indexes.analysis import IndexAnalysis, analyze_indexes
+from herald_pipelines.database.indexes.facts import IndexFacts
 from herald_pipelines.database.indexes.history import record_snapshot, write_new_baselines
+from herald_pipelines.database.indexes.store import read_index_facts
 from herald_pipelines.migrations import migrate
-from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.settings import IndexSettings
 from servers import wait_until
 
@@ -138,6 +140,29 @@ def test_an_index_of_unknown_build_is_not_called_invalid(database_url: str):
             build.result()
     finally:
         writer.close()
+
+
+def test_an_index_whose_build_ends_while_it_is_looked_at_is_not_called_invalid(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    run_sql(database_url, "create table t (id int)")
+    holder = hold(database_url, "insert into t values (1)")
+    with ThreadPoolExecutor() as pool:
+        build = pool.submit(run_sql, database_url, "create index concurrently i on t (id)")
+        wait_for_build(database_url)
+
+        def read_and_end_the_build(session: Session) -> tuple[IndexFacts, ...]:
+            facts = read_index_facts(session)
+            holder.close()
+            build.result()
+            return facts
+
+        monkeypatch.setattr(
+            "herald_pipelines.database.indexes.analysis.read_index_facts", read_and_end_the_build
+        )
+        analysis = analyze(database_url, None)
+    assert [index.is_valid for index in analysis.facts] == [False]
+    assert [each.verdicts for each in analysis.judged] == [()]
 
 
 def test_pages_are_read_until_the_deadline_and_not_beyond(database_url: str):
