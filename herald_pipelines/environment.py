@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from herald_pipelines.calendar import Calendar, load_calendar
+from herald_pipelines.errors import UsageError
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.dagster_home import DAGSTER_DATABASE, DAGSTER_URL_VARIABLE
 from herald_pipelines.resources.embedded import EmbeddedServer
@@ -102,7 +103,7 @@ class Environment:
         """The maintenance calendar in force, from the first window that concerns a database on.
 
         Raises:
-            UsageError: the calendar holds mistakes.
+            UsageError: the calendar holds mistakes, or the note of the set-up no day.
         """
         calendar = load_calendar(self.settings.calendar, frozenset(TASKS))
         return calendar.beginning(self.since) if self.since is not None else calendar
@@ -112,6 +113,9 @@ class Environment:
         """The day from which on windows matter: the earliest `since`; for databases without one, the set-up's here.
 
         None where neither is known: the calendar's own start holds.
+
+        Raises:
+            UsageError: the note of the set-up holds no day.
         """
         named = [self.settings.database(name).since for name in self.settings.names()]
         days = [day for day in named if day is not None]
@@ -119,5 +123,10 @@ class Environment:
             note = self.settings.home / SINCE_FILE
             if not note.is_file():
                 return None
-            days.append(date.fromisoformat(note.read_text().strip()))
+            try:
+                days.append(date.fromisoformat(note.read_text("ascii").strip()))
+            except ValueError:
+                raise UsageError(
+                    f"{note} holds no day", hint="write the day of the set-up into it, such as 2026-11-24"
+                ) from None
         return min(days)

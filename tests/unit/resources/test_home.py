@@ -58,7 +58,14 @@ def test_a_file_is_written_whole_with_its_mode_or_not_at_all(tmp_path: Path):
     path = tmp_path / "secret"
     write_whole(path, "old", mode=0o600)
     with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "new \udce9", mode=0o600)
+        write_whole(path, "new \ud800", mode=0o600)
     assert path.read_text() == "old"
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_day_of_the_set_up_that_is_none_is_told_with_its_file(tmp_path):
+    environment = Environment.load({"HERALD_HOME": str(tmp_path)}, tmp_path)
+    (tmp_path / "since").write_text("")
+    with pytest.raises(UsageError, match=f"{tmp_path}/since holds no day"):
+        _ = environment.calendar
