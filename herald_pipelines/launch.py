@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import dagster as dg
+import sqlalchemy as sa
 import sqlalchemy.exc
 from dagster._core.utils import make_new_run_id
 from dagster_postgres.utils import DagsterPostgresException
@@ -25,7 +26,6 @@ from herald_pipelines.resources.dagster_home import (
     prepare_dagster_home,
 )
 from herald_pipelines.resources.home import writing_home
-from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.runs import (
     DATABASE_TAG,
     HELD_TAG,
@@ -60,12 +60,13 @@ def dagster_instance(environment: Environment) -> Generator[dg.DagsterInstance]:
     """Open the Dagster instance of this home.
 
     Raises:
-        UsageError: the variable holds no url, or the home cannot be written.
+        UsageError: the variable holds no url that can be used, or the home cannot be written.
         DatabaseUnavailable: its storage cannot be reached, or goes away within the block.
     """
     home = environment.settings.home
     if environment.dagster_url is not None:
-        _require_storage(environment.dagster_url)
+        _check_storage_url(environment.dagster_url)
+    _require_storage(environment)
     with writing_home(home):
         prepare_dagster_home(home)
     # dagster.yaml reads its variables from the process's environment.
@@ -97,27 +98,42 @@ def _origin(error: BaseException) -> str:
     return clean(" ".join(str(origin).split()))
 
 
-def _require_storage(url: str) -> None:
-    """Ask the operator's own storage for an answer: Dagster would try for many seconds, and not say where.
+def _check_storage_url(url: str) -> None:
+    """Refuse an operator's url that Dagster cannot use, which reads it with SQLAlchemy: that knows no list of hosts.
 
     Raises:
         UsageError: it is no url of a PostgreSQL database.
-        DatabaseUnavailable: there is no answer.
     """
-    if not url.startswith(("postgresql:", "postgresql+psycopg2:")):
+    try:
+        known = sa.make_url(url).drivername in ("postgresql", "postgresql+psycopg2")
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        known = False
+    if not known:
         raise UsageError(
-            f"{DAGSTER_URL_VARIABLE} is no url of a PostgreSQL database",
+            f"{DAGSTER_URL_VARIABLE} is no url of a PostgreSQL database on one host",
             hint="write postgresql://role@host:5432/database",
         )
+
+
+def _require_storage(environment: Environment) -> None:
+    """Ask the storage for an answer: Dagster would try for many seconds, and not say where.
+
+    Raises:
+        UsageError: its url has what no url may have.
+        DatabaseUnavailable: there is no answer.
+    """
+    if environment.dagster_url is None:
+        where, hint = "in the embedded server", "`herald migrate` makes what is missing"
+    else:
+        where, hint = f"of {DAGSTER_URL_VARIABLE}", "check its host, port, database, role and password"
     try:
-        with Postgres(url, "dagster", "storage").session():
+        with environment.storage("storage").session():
             pass
-    except UsageError:
-        raise
+    except UsageError as error:
+        raise UsageError(f"dagster's storage {where}: {error.message}", hint=error.hint) from error
     except HeraldError as error:
         raise DatabaseUnavailable(
-            f"dagster's storage, which {DAGSTER_URL_VARIABLE} names, cannot be reached: {error.message}",
-            hint="check its host, port, database, role and password",
+            f"dagster's storage {where} cannot be reached: {error.message}", hint=hint
         ) from error
 
 

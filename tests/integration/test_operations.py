@@ -10,6 +10,7 @@ from bank import BLOATED, Bank, execute
 
 from herald_pipelines import operations
 from herald_pipelines.errors import DatabaseUnavailable, UsageError
+from herald_pipelines.resources.embedded import EmbeddedServer
 from servers import TestServer
 
 # Dagster warns of the tags that it makes itself of a multi-partition key.
@@ -175,6 +176,8 @@ def test_config_check_tells_the_mistakes_of_both_files(home: Path) -> None:
         ("postgresql://nobody@127.0.0.1:1/gone", DatabaseUnavailable),
         ("mysql://host/dagster", UsageError),
         ("postgresql+nothing://host/dagster", UsageError),
+        ("postgresql://nobody@127.0.0.1:1,127.0.0.1:2/gone", UsageError),
+        ("postgresql://nobody@127.0.0.1:1/gone?connect_timeout=4", UsageError),
     ],
 )
 def test_a_wrong_dagster_storage_is_told_by_its_variable(
@@ -188,6 +191,14 @@ def test_a_wrong_dagster_storage_is_told_by_its_variable(
         operations.windows(environ, home, missed=False, database=None)
     with pytest.raises(error, match="HERALD_DAGSTER_URL"):
         operations.up(environ, home, port=1, scale=0.05)
+
+
+def test_a_set_up_that_was_interrupted_is_told_with_what_goes_on_with_it(home: Path) -> None:
+    EmbeddedServer(home, durable=False).ensure_started()
+    with pytest.raises(
+        DatabaseUnavailable, match=r"in the embedded server cannot be reached(.|\n)*herald migrate"
+    ):
+        operations.windows({"HERALD_HOME": str(home)}, home, missed=False, database=None)
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
