@@ -8,11 +8,11 @@ the first as `<name>_ccold`. Wherever it stops, one of the two is valid, and it 
     dropped                nothing is left: the rebuild was done
 
 An invalid index is ours when a ledger row lists its oid as left behind (`result.left_oids`), and only then. A run that
-lives writes the list with the end of the rebuild. For one that died the next run does, once, in a row that settles the
-dead one's: it was `<name>_ccold` if it has the oid of the index that was rebuilt, and `<name>_ccnew` if it is on that
-table with that structure and was not there when the rebuild began. (What somebody else's REINDEX of the same index
-left in between looks the same, and is of as little use.) Reindexing a leftover would make a valid duplicate; that is
-never done. Not here: leftovers of others, which are a verdict (verdicts.py) and stay.
+lives writes the list with the end of the rebuild. For one that died, or did not see that end, the next run does, once,
+in a row that settles the other: it was `<name>_ccold` if it has the oid of the index that was rebuilt, and `<name>_ccnew`
+if it is on that table with that structure and was not there when the rebuild began. (What somebody else's REINDEX of the
+same index left in between looks the same, and is of as little use.) Reindexing a leftover would make a valid duplicate;
+that is never done. Not here: leftovers of others, which are a verdict (verdicts.py) and stay.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,6 @@ from typing import Any
 
 from herald_pipelines.database.indexes.context import SHORTEST_SECONDS, RebuildContext
 from herald_pipelines.database.indexes.ddl import is_leftover_of
-from herald_pipelines.database.indexes.history import write_baseline
 from herald_pipelines.database.indexes.report import Leftover
 from herald_pipelines.errors import DatabaseUnavailable, HeraldError, LockTimeout, StatementTimeout
 from herald_pipelines.resources.postgres import Row, Session
@@ -154,7 +153,7 @@ def _settle(context: RebuildContext, rebuild: Row) -> None:
         "its run was interrupted, and no new index took the place of the old one",
     )
     if successor is not None:
-        write_baseline(context.ledger.ops, context.identity, successor)
+        # No baseline: much may have been written to it since its build.
         result |= describe_gain(successor, evidence)
         outcome, reason = Outcome.DONE, "the server had finished the rebuild although its run was interrupted"
     context.record(outcome, name, oid, {**evidence, "settles": rebuild["id"]}, reason=reason, result=result)

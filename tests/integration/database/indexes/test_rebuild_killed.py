@@ -21,6 +21,7 @@ from rebuilding import (
 )
 
 from herald_pipelines.database.indexes.context import Patience
+from herald_pipelines.database.indexes.history import read_baselines
 from herald_pipelines.errors import DatabaseUnavailable
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres
@@ -91,6 +92,27 @@ def test_killed_while_it_waits_the_next_run_heals(
         assert row[4]["index_oid"] == indexes(database_url)["i"][0]
         assert row[4]["achieved_bytes"] == before[2] - indexes(database_url)["i"][2] > 0
     assert_next_run_heals(database_url, ops_url)
+
+
+def test_an_index_that_was_bloated_again_before_its_killed_rebuild_was_settled_is_no_baseline(
+    database_url: str, ops_url: str
+):
+    make_bloat(database_url)
+    holder = hold(database_url, "select count(*) from t")
+    worker = start_worker(database_url, ops_url)
+    wait_for_phase(database_url, "waiting for readers before marking dead")
+    kill(worker)
+    begin_next_run(database_url, ops_url)
+    holder.close()
+    run_sql(
+        database_url,
+        "insert into t select n, md5(n::text) from generate_series(1, 50000) n;"
+        "delete from t where id % 5 <> 0; vacuum t",
+    )
+    rebuild(database_url, ops_url)
+    assert ("public.i", "done") in [row[:2] for row in log(ops_url)]
+    with Postgres(ops_url, "ops").session() as ops:
+        assert read_baselines(ops, Postgres(database_url, "platform").identity()) == {}
 
 
 def test_killed_at_random_moments_the_next_run_leaves_neither_leftover_nor_duplicate(
