@@ -11,6 +11,7 @@ import pytest
 from server_programs import MAJORS, MissingServerError, server_programs
 from servers import TestServer, running_server, temporary_home
 
+RUNNING: list[TestServer] = []
 LEFT_OUT = pytest.StashKey[list[str]]()
 USUAL_SERVERS = ("15", "18")
 TEST_SERVERS = os.environ.get("HERALD_TEST_SERVERS", ",".join(USUAL_SERVERS)).split(",")
@@ -108,6 +109,7 @@ def _session_server(major: int) -> Callable[[], Iterator[TestServer]]:
         with running_server(programs) as server:
             if server.major != major:
                 pytest.fail(f"PostgreSQL {server.major} was found instead of {major}", pytrace=False)
+            RUNNING.append(server)
             yield server
 
     return running
@@ -120,6 +122,14 @@ pg14, pg15, pg16, pg17, pg18 = (_session_server(major) for major in MAJORS)
 def server(request: pytest.FixtureRequest) -> TestServer:
     """Give each of the servers in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _drop_databases() -> Iterator[None]:
+    """Leave no database of a test behind: hundreds are slow to remove at the end."""
+    yield
+    for server in RUNNING:
+        server.drop_databases()
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ class TestServer:
     def __init__(self, embedded: EmbeddedServer) -> None:
         self.embedded = embedded
         self.major = embedded.major
+        self._created: list[str] = []
 
     def url(self, database: str) -> str:
         """Return the superuser's URL of a database."""
@@ -43,7 +44,16 @@ class TestServer:
         """Create an empty database and return its URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         self.embedded.create_database(name)
+        self._created.append(name)
         return self.url(name)
+
+    def drop_databases(self) -> None:
+        """Drop what was created, whoever is connected: fresh files go at once, old ones only from the disk."""
+        if not self._created:
+            return
+        with _autocommit(self.url("postgres")) as cursor:
+            while self._created:
+                cursor.execute(f"drop database {self._created.pop()} with (force)")
 
 
 @contextmanager
@@ -62,7 +72,7 @@ def temporary_home() -> Generator[Path]:
     finally:
         assert reaper.stdin is not None
         reaper.stdin.close()
-        reaper.wait(timeout=60)
+        reaper.wait(timeout=300)
 
 
 @contextmanager
@@ -77,15 +87,21 @@ def running_server(binaries: Path | None = None) -> Generator[TestServer]:
 def wait_until(url: str, condition: str) -> None:
     """Ask a database until an SQL condition holds: before 15 statistics arrive up to a second late."""
     deadline = time.monotonic() + 30
+    with _autocommit(url) as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(f"select {condition}")
+            if cursor.fetchall() == [(True,)]:
+                return
+            time.sleep(0.05)
+    raise AssertionError(f"never came true: {condition}")
+
+
+@contextmanager
+def _autocommit(url: str) -> Generator[psycopg2.extensions.cursor]:
     connection = psycopg2.connect(url)
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:
-            while time.monotonic() < deadline:
-                cursor.execute(f"select {condition}")
-                if cursor.fetchall() == [(True,)]:
-                    return
-                time.sleep(0.05)
+            yield cursor
     finally:
         connection.close()
-    raise AssertionError(f"never came true: {condition}")

@@ -198,7 +198,8 @@ def test_a_budget_that_ends_within_a_rebuild_stops_the_server_and_leaves_nothing
     function = "create or replace function slow(int) returns int immutable language sql as"
     run_sql(
         database_url,
-        f"{function} 'select $1'; create table s (id int); insert into s select generate_series(1, 600);"
+        f"{function} 'select $1'; create table s (id int) with (autovacuum_enabled = off);"
+        "insert into s select generate_series(1, 600);"
         f"create index of_slow on s (slow(id)); {function} 'select $1 from pg_catalog.pg_sleep(0.02)'",
     )
     report = rebuild(database_url, ops_url, "public.of_slow", "public.i", budget_seconds=6)
