@@ -71,7 +71,7 @@ def bloat_from_baseline(index: IndexFacts, baseline: Baseline | None) -> BloatEs
         return None
     per_row = baseline.size_bytes / max(baseline.tuples, 1)
     expected = max(per_row * max(rows, 1), 2 * PAGE_BYTES)
-    bound = 0.03 + 4 * PAGE_BYTES / index.size_bytes
+    bound = 0.03 + 3 * PAGE_BYTES / index.size_bytes
     if not _is_of_one_size(index):
         # Widths drift, and the more rows share a key, the less each takes: half a point a percent of growth.
         growth = abs(math.log(max(rows, 1) / max(baseline.tuples, 1)))
@@ -110,7 +110,7 @@ def _screen(index: IndexFacts, expected: float, method: str, bound: float) -> Bl
     """Return an estimate whose bound also covers what counts may have missed of the rows that are not waste by it."""
     estimate = make_estimate(index.size_bytes, expected, method, bound)
     missed = (1 - estimate.ratio) * min(1.0, _uncounted(index) + _unvacuumed(index))
-    return replace(estimate, error_bound=min(1.0, bound + missed))
+    return replace(estimate, error_bound=min(1.0, estimate.error_bound + missed))
 
 
 def _most_rows(index: IndexFacts) -> float | None:
@@ -159,7 +159,7 @@ def needs_confirmation(
     if estimate is not None:
         dead = (1 - estimate.ratio) * _unvacuumed(index)
         return estimate.ratio + estimate.error_bound - dead > threshold
-    margin = _may_be_more(index) + _uncounted(index)
+    margin = _may_be_more(index) + 2 * PAGE_BYTES / index.size_bytes + _uncounted(index)
     if margin > threshold:
         return True
     estimate = estimate_bloat(index)
@@ -205,12 +205,19 @@ def _is_of_one_size(index: IndexFacts) -> bool:
 
 
 def make_estimate(size_bytes: int, expected: float, method: str, bound: float) -> BloatEstimate:
-    """Return the estimate for an index of `size_bytes` of which a build would make `expected` bytes."""
+    """Return the estimate for an index of `size_bytes` of which a build would make `expected` bytes, or a page more or less.
+
+    Args:
+        size_bytes: now; not 0.
+        expected: bytes.
+        method: the tier.
+        bound: the error of the ratio, beside that page.
+    """
     bloat = max(0.0, size_bytes - expected)
     return BloatEstimate(
-        ratio=bloat / size_bytes if size_bytes else 0.0,
+        ratio=bloat / size_bytes,
         bloat_bytes=round(bloat),
         method=method,
-        error_bound=min(1.0, bound),
+        error_bound=min(1.0, bound + PAGE_BYTES / size_bytes),
         confirmed=method == "pgstatindex",
     )
