@@ -64,9 +64,10 @@ def reap_dead_runs(instance: dg.DagsterInstance, storage: Postgres) -> list[str]
     # Whoever reads this at the same moment finds the lock taken, and leaves the run to us.
     with storage.session(autocommit=True) as session:
         free = [run.run_id for run in held if session.try_lock(_lock(run.run_id))]
+        if not free:
+            return []
         # Asked again: a run that has ended since gave its lock back as well.
-        unfinished = dg.RunsFilter(free, statuses=list(UNFINISHED))
-        dead = instance.get_runs(unfinished) if free else list[dg.DagsterRun]()
+        dead = instance.get_runs(dg.RunsFilter(free, statuses=list(UNFINISHED)))
         for run in dead:
             where = f"pid {run.tags.get(PID_TAG)} on {run.tags.get(HOST_TAG)}"
             instance.report_run_failed(run, f"the process that executed this run ({where}) is gone")

@@ -53,7 +53,7 @@ class TestServer:
             return
         with _autocommit(self.url("postgres")) as cursor:
             while self._created:
-                cursor.execute(f"drop database {self._created.pop()} with (force)")
+                cursor.execute(f"drop database if exists {self._created.pop()} with (force)")
 
 
 @contextmanager
