@@ -41,7 +41,10 @@ def herald() -> None:
 )
 @json_option
 def demo(*, scale: float, as_json: bool) -> None:
-    """Run a maintenance window on a sample platform, in an embedded PostgreSQL."""
+    """Run a maintenance window on a sample platform.
+
+    It is in an embedded PostgreSQL, which the first run makes.
+    """
     _print(operations.demo(_environ(), _cwd(), scale=scale), console.show_demo, as_json=as_json)
 
 
@@ -83,7 +86,10 @@ def config_check(*, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Print the plan; change and record nothing.")
 @json_option
 def run(*, task: str, window: str | None, database: str | None, dry_run: bool, as_json: bool) -> int:
-    """Run a task of the calendar on one database, or on all; `herald config check` names the tasks."""
+    """Run a task of the calendar on one database, or on all.
+
+    `herald config check` names the tasks.
+    """
     outcome = operations.run(_environ(), _cwd(), task=task, window=window, database=database, dry_run=dry_run)
     _print(outcome.document, console.show_run, as_json=as_json)
     return outcome.exit_code
@@ -110,7 +116,10 @@ def indexes(*, database: str, as_json: bool) -> None:
 @herald.command(epilog="Example: herald roles observe | psql postgresql://postgres@db.example/shop")
 @click.argument("role", metavar="observe|maintain|ops")
 def roles(*, role: str) -> None:
-    """Print the SQL that creates a role with the least rights on a target, or the groups of the ops database."""
+    """Print the SQL that creates a role with the least rights.
+
+    On a target database, or `ops`: the groups of the ops database.
+    """
     sql = operations.role_sql(role)
     _deliver(lambda: click.echo(sql, nl=False))
 

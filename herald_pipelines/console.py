@@ -23,6 +23,7 @@ Document = Mapping[str, Any]
 PROPOSALS_SHOWN = 8
 INDEXES_SHOWN = 50
 """Indexes without a verdict are shown up to this many; --json has all."""
+NOTES_SHOWN, NAMES_SHOWN = 12, 3
 PIPE_WIDTH = 250
 
 
@@ -148,8 +149,25 @@ def show_indexes(document: Document) -> None:
             console.print(f"\n{row['schema']}.{row['index']} is {verdict['kind']}: {verdict['reason']}")
             if verdict["ddl"]:
                 console.print(f"    {verdict['ddl']};")
+    _print_notes(console, rows)
     for note in document["notes"]:
         console.print(f"note: {note}")
+
+
+def _print_notes(console: Console, rows: Sequence[Document]) -> None:
+    """Print each note once with the indexes it is about, those about most of them first."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        for note in row["notes"]:
+            about.setdefault(note, []).append(f"{row['schema']}.{row['index']}")
+    if about:
+        console.print()
+    noted = sorted(about.items(), key=lambda each: -len(each[1]))
+    for note, names in noted[:NOTES_SHOWN]:
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        console.print(f"note: {note}: {', '.join(names[:NAMES_SHOWN])}{more}")
+    if len(noted) > NOTES_SHOWN:
+        console.print(f"and {len(noted) - NOTES_SHOWN} more notes (--json has all)")
 
 
 def show_run(document: Document) -> None:
@@ -177,7 +195,7 @@ def _rebuild_table(rows: Sequence[Document]) -> Table:
 def show_windows(document: Document) -> None:
     """Print a row a window."""
     table = _table(
-        "database", "slot", "window", "state", "attempts", "open tasks", "again", right=("attempts",)
+        "database", "slot", "window", "state", "failed runs", "open tasks", "again", right=("failed runs",)
     )
     for row in document["windows"]:
         open_tasks = ", ".join(row["open_tasks"])
@@ -208,6 +226,10 @@ def show_demo(document: Document) -> None:
         "watched", f"{found['too_young']} never scanned", "judged once their use is known for 30 days"
     )
     console.print(table)
+    if not done["planned"]:
+        console.print(
+            f"\nan earlier run has rebuilt what was bloated; without {document['home']} the demo begins anew"
+        )
     console.print()
     for proposal in proposed[:PROPOSALS_SHOWN]:
         console.print(f"  {proposal['kind']:<10} {proposal['ddl']}")

@@ -259,6 +259,7 @@ def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
                 done = _must(environment, instance, "index_rebuild", database, say)
     summary, rebuilt = found["summary"], done["summary"]
     return {
+        "home": str(environment.settings.home),
         "database": SAMPLE,
         "found": summary,
         "done": rebuilt,
@@ -290,8 +291,7 @@ def _must(
 
 def _window(slot: Slot, window: str | None, now: datetime) -> str:
     """Return the key of the window that was asked for, or of the newest one."""
-    if window is None:
-        return window_key(slot, last_opening(slot, now))
+    window = window or window_key(slot, last_opening(slot, now))
     if opens_at(slot, window) > now:
         raise UsageError(
             f"window {window} of {slot.name} has not opened yet",

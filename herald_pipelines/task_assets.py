@@ -122,7 +122,11 @@ def build_task_asset(
         ]
         yield from _record(completed, context, everything=not errors and not problems)
         if results and not config.dry_run:
-            yield from _check_results(task, results, context, environment)
+            try:
+                yield from _check_results(task, results, context, environment)
+            except HeraldError as error:
+                # It must not take the place of what went wrong before.
+                errors["checks"] = error
         if errors or problems:
             refused = not problems and all(isinstance(error, GuardRefusal) for error in errors.values())
             raise dg.Failure(

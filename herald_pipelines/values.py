@@ -9,6 +9,7 @@ Say = Callable[[str], None]
 """Takes a sentence of what happens, for whoever is waiting."""
 
 KIB = 1024
+SECONDS_PER_DAY = 86400
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 

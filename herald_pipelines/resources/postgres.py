@@ -72,8 +72,10 @@ def translate_error(error: BaseException, doing: str, *, mask: Callable[[str], s
         mask: takes out of the driver's text what must not show.
     """
     origin = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None else error
-    message = mask(" ".join(str(origin).split())) or type(origin).__name__
     sqlstate = getattr(origin, "pgcode", None) or ""
+    # Before there is a session, libpq says a sentence a line.
+    lines = [" ".join(line.split()) for line in str(origin).splitlines() if line.strip()]
+    message = mask((" " if sqlstate else "; ").join(lines)) or type(origin).__name__
     sentence = f"{doing}: {message}"
     # libpq's own errors, from before there is a session, have no SQLSTATE.
     refused = not sqlstate and ("password" in message or "does not exist" in message.rpartition("FATAL:")[2])

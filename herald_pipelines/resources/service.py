@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from herald_pipelines.resources.commands import ChildProcess, start
+from herald_pipelines.resources.commands import ChildProcess, CommandFailed, start
 
 STOP_GRACE_SECONDS = 15
 FIRST_BACKOFF_SECONDS = 1.0
@@ -46,8 +46,12 @@ class Service:
         """Start it again when it ended and its time has come; returns what there is to say."""
         now = time.monotonic()
         if self.start_again_at is not None:
-            if now >= self.start_again_at:
+            if now < self.start_again_at:
+                return None
+            try:
                 self.start(environ, cwd)
+            except CommandFailed as error:
+                return f"{error.message}; {self._wait_for_restart(now)}"
             return None
         code = None if self.child is None else self.child.poll()
         if code is None or self.child is None:
@@ -59,11 +63,14 @@ class Service:
         else:
             self.child.terminate(0)
         self.child = None
+        ending = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"the {self.name} ended ({ending}); {self._wait_for_restart(now)} (log: {self.log})"
+
+    def _wait_for_restart(self, now: float) -> str:
         seconds = self.backoff_seconds
         self.start_again_at = now + seconds
         self.backoff_seconds = min(seconds * 2, LONGEST_BACKOFF_SECONDS)
-        ending = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"the {self.name} ended ({ending}); starting it again in {seconds:g} s (log: {self.log})"
+        return f"starting it again in {seconds:g} s"
 
     def has_ended(self) -> bool:
         """Return whether it does not run, though it was started."""

@@ -87,6 +87,8 @@ Bytes = Annotated[Whole, AfterValidator(Range(0, 2**50))]
 Seconds = Annotated[Number, AfterValidator(Range(0, _LONGEST_SECONDS))]
 Duration = Annotated[Number, AfterValidator(Range(_SHORTEST_SECONDS, _LONGEST_SECONDS))]
 """Seconds of which none would make no sense."""
+Budget = Annotated[Number, AfterValidator(Range(_SHORTEST_SECONDS, 36000))]
+"""Seconds of a task; well within the 12 hours after which Dagster ends a run (dagster.yaml)."""
 Switch = Annotated[bool, Field(strict=True)]
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from herald_pipelines.errors import UsageError, unknown_value
 from herald_pipelines.settings.fields import (
     OPS,
+    Budget,
     Bytes,
     DatabaseName,
     Day,
@@ -52,7 +53,7 @@ class TaskSettings(Model):
     mode: Mode | None = None
     """The database's, when not given."""
     enabled: Switch = True
-    budget_seconds: Duration | None = None
+    budget_seconds: Budget | None = None
     """The database's, when not given."""
 
 
@@ -101,7 +102,7 @@ class DatabaseSettings(Model):
     mode: Mode = Mode.OBSERVE
     tasks: Mapping[Name, TaskSettings] = Field(default_factory=dict[str, TaskSettings])
     guards: Guards = Guards()
-    budget_seconds: Duration = 3600.0
+    budget_seconds: Budget = 3600.0
     """How long one task may begin new work in one window."""
     statement_timeout_seconds: Duration = 60.0
     lock_timeout_seconds: Duration = 2.0

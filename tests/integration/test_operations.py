@@ -1,6 +1,7 @@
 """What an operator asks of the commands: documents, exit codes, and what they leave behind, on real databases."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import psycopg2
@@ -75,6 +76,58 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(bank: Bank) -> None:
     planned = {f"{row['schema']}.{row['index']}": row["outcome"] for row in entry["indexes"]}
     assert planned[BLOATED] == "planned"
     assert bank.size_and_file() == before
+    assert bank.ledger() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            "alter schema bank owner to current_user; revoke usage on schema bank from herald_maintain",
+            'grant usage on schema "bank" to "herald_maintain"',
+        ),
+        ("alter table bank.pgbench_accounts owner to current_user", "its table belongs to the superuser"),
+        (
+            "create role nobody_else; alter table bank.pgbench_accounts owner to nobody_else",
+            'grant "nobody_else" to "herald_maintain"',
+        ),
+    ],
+)
+def test_what_the_role_may_not_rebuild_is_told_by_the_plan_as_by_the_run(
+    bank: Bank, change: str, reason: str
+) -> None:
+    execute(bank.url, "create extension pgstattuple schema public")
+    bank.write(ops=True, mode="apply")
+    bank.migrate()
+    execute(bank.url, change)
+    try:
+        (planned,) = bank.run(dry_run=True).document["databases"]
+        ran = bank.run()
+    finally:
+        execute(
+            bank.url, "alter table bank.pgbench_accounts owner to bank_owner; drop role if exists nobody_else"
+        )
+    # pg_maintain asks for no owner.
+    may_anyway = bank.server.major >= 17 and "usage" not in change
+    (done,) = ran.document["databases"]
+    assert {row["outcome"] for row in planned["indexes"]} == {"planned" if may_anyway else "refused"}
+    assert ran.exit_code == (0 if may_anyway else 1)
+    for row in (*planned["indexes"], *done["indexes"]):
+        assert may_anyway or reason in row["reason"]
+    assert done["summary"]["promised_bytes"] == planned["summary"]["promised_bytes"] > 0
+
+
+@pytest.mark.parametrize("server", ["pg18"], indirect=True)
+def test_a_calendar_that_has_not_begun_has_no_window_to_run(bank: Bank) -> None:
+    calendar = yaml.safe_load((Path(operations.__file__).parent / "calendar.yaml").read_text())
+    (bank.home / "calendar.yaml").write_text(yaml.safe_dump(calendar | {"start": date(2099, 1, 1)}))
+    bank.write(ops=True, mode="apply")
+    bank.migrate()
+    configured = yaml.safe_load((bank.home / "herald.yaml").read_text()) | {"calendar": "calendar.yaml"}
+    (bank.home / "herald.yaml").write_text(yaml.safe_dump(configured))
+    with pytest.raises(UsageError, match="has no window") as caught:
+        bank.run()
+    assert "from 2099-01-01 on" in str(caught.value)
     assert bank.ledger() == []
 
 

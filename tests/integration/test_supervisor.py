@@ -323,6 +323,21 @@ def test_a_process_that_ends_again_and_again_leaves_nothing_behind(tmp_path):
     assert [each for each in psutil.Process().children(recursive=True) if each not in others] == []
 
 
+def test_a_process_that_cannot_be_started_again_now_is_tried_later(tmp_path):
+    service = Service("flapping", ["/bin/sleep", "600"], tmp_path / "log")
+    service.start_again_at = 0.0
+    # No fork is possible into a folder that is a file, as none is without memory.
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    assert "could not be started" in (service.look_after(os.environ, no_folder) or "")
+    assert service.look_after(os.environ, tmp_path) is None
+    assert service.has_ended()
+    service.start_again_at = 0.0
+    assert service.look_after(os.environ, tmp_path) is None
+    assert not service.has_ended()
+    service.stop()
+
+
 def test_what_an_ended_process_leaves_at_work_ends_with_the_service(tmp_path):
     service = Service("parent", ["/bin/sh", "-c", "sleep 600 & true"], tmp_path / "log")
     service.start(os.environ, tmp_path)

@@ -33,15 +33,14 @@ from herald_pipelines.database.indexes.plan import (
     RebuildPlan,
     plan_rebuilds,
 )
-from herald_pipelines.database.indexes.store import confirm_indexes, read_index_facts
+from herald_pipelines.database.indexes.store import confirm_indexes, read_index_facts, use_pgstattuple
 from herald_pipelines.database.indexes.verdicts import IndexVerdicts, UsageWindow, judge
 from herald_pipelines.errors import UsageError
 from herald_pipelines.resources.postgres import Postgres, Row, Session, read_identity
 from herald_pipelines.settings import IndexSettings
-from herald_pipelines.values import DatabaseIdentity, format_bytes
+from herald_pipelines.values import SECONDS_PER_DAY, DatabaseIdentity, format_bytes
 
 PRIMARY = "primary"
-SECONDS_PER_DAY = 86400
 PROGRESS_SECONDS = 2.0
 
 
@@ -163,6 +162,12 @@ def describe_indexes(analysis: IndexAnalysis, now: datetime) -> list[dict[str, A
         verdicts, notes = judged[index.oid].verdicts, list(judged[index.oid].notes)
         if index.oid in analysis.unconfirmed:
             notes.append(f"bloat not confirmed: {analysis.unconfirmed[index.oid]}")
+        elif estimate is None and index.size_bytes:
+            notes.append(
+                "bloat not known: nobody has counted its rows yet (ANALYZE does)"
+                if index.tuples is None or index.table_tuples is None
+                else "bloat not known: there is no baseline of it, and no statistics of its columns that this role may see"
+            )
         rows.append(
             {
                 "schema": index.schema,
@@ -227,8 +232,9 @@ def _confirm(
         session.execute(f"set statement_timeout = {timeout}")
         return left_seconds
 
-    if not wanted:
-        return {}, {}
+    hindrance = use_pgstattuple(session) if wanted else None
+    if not wanted or hindrance is not None:
+        return {}, {index.oid: hindrance for index in wanted if hindrance is not None}
     say(f"reading {len(wanted)} indexes, {format_bytes(sum(index.size_bytes for index in wanted))}")
     ordered = sorted(wanted, key=lambda index: (-index.size_bytes, index.oid))
     confirmed: dict[int, BloatEstimate] = {}

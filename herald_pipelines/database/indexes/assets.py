@@ -5,7 +5,8 @@ Not here: Dagster (task_assets.py makes the assets), any rule (verdicts.py, plan
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from herald_pipelines.database.indexes.analysis import IndexAnalysis, analyze_indexes, describe_indexes
@@ -17,6 +18,7 @@ from herald_pipelines.database.indexes.checks import (
     check_validity,
 )
 from herald_pipelines.database.indexes.history import record_snapshot, write_analysis, write_new_baselines
+from herald_pipelines.database.indexes.obstacles import find_forbidden
 from herald_pipelines.database.indexes.rebuild import carry_out
 from herald_pipelines.database.indexes.report import RebuildReport, describe_rebuilds
 from herald_pipelines.database.indexes.tables import (
@@ -33,7 +35,7 @@ from herald_pipelines.tasks import (
     TaskContext,
     TaskResult,
 )
-from herald_pipelines.values import Capability, Outcome
+from herald_pipelines.values import Capability, Mode, Outcome
 
 GROUP = "indexes"
 PROPOSED = (VerdictKind.UNUSED, VerdictKind.DUPLICATE, VerdictKind.REDUNDANT)
@@ -110,6 +112,7 @@ def run_index_rebuild(context: TaskContext) -> TaskResult:
     deadline = time.monotonic() + context.budget_seconds
     plan = analyze(context).plan
     report: RebuildReport | None = None
+    forbidden: Mapping[int, str] | None = None
     if context.may_act and context.ledger is not None:
         report = carry_out(
             plan,
@@ -122,6 +125,11 @@ def run_index_rebuild(context: TaskContext) -> TaskResult:
             say=context.say,
             assumed_free_disk_bytes=context.settings.indexes_of(context.database).assumed_free_disk_bytes,
         )
+    elif context.mode is Mode.APPLY:
+        # What only the role that acts can tell is a part of the plan.
+        maintain = context.targets.postgres(context.database, Capability.MAINTAIN, context.task)
+        with replace(maintain, read_only=True).session() as session:
+            forbidden = find_forbidden(session, [step.oid for step in plan.steps])
     elif context.ledger is not None:
         for step in plan.steps:
             context.ledger.record(
@@ -134,14 +142,14 @@ def run_index_rebuild(context: TaskContext) -> TaskResult:
                 evidence=step.evidence(),
                 reason=f"mode is {context.mode.value}: nothing is changed",
             )
-    rows = describe_rebuilds(plan, report)
+    rows = describe_rebuilds(plan, report, forbidden)
     reclaimed = report.achieved_bytes if report else 0
     summary: dict[str, int | float | str] = {
         "planned": len(plan.steps),
         "rebuilt": len(report.done) if report else 0,
         "failed": len(report.failed) if report else 0,
         "skipped": len(plan.skipped) + (len(report.skipped) if report else 0),
-        "promised_bytes": report.promised_bytes if report else plan.promised_bytes,
+        "promised_bytes": plan.promised_bytes,
         "reclaimed_bytes": reclaimed,
         "rebuild_seconds": round(sum(each.seconds for each in report.done), 3) if report else 0.0,
     }

@@ -15,11 +15,10 @@ from herald_pipelines.database.indexes.facts import IndexFacts, IndexUsage
 from herald_pipelines.database.indexes.verdicts import IndexVerdicts, UsageWindow
 from herald_pipelines.records import to_json
 from herald_pipelines.resources.postgres import Postgres, Row, Session
-from herald_pipelines.values import DatabaseIdentity
+from herald_pipelines.values import SECONDS_PER_DAY, DatabaseIdentity
 
 LOOK_BACK_DAYS = 100
 """Older snapshots are not looked at."""
-SECONDS_PER_DAY = 86400
 DENSE_WITHIN = 0.10
 """Share of a b-tree that may be waste at most, error included, where it is taken to be as a build makes it."""
 

@@ -5,20 +5,33 @@ leftover. So before each rebuild nobody may hold either, and its table's lock is
 follows from an obstacle (rebuild.py).
 """
 
+from collections.abc import Mapping, Sequence
+
 from herald_pipelines.database.indexes.context import RebuildContext
 from herald_pipelines.database.indexes.disk import find_wal_problem, read_free_disk
 from herald_pipelines.database.indexes.plan import RebuildStep
-from herald_pipelines.errors import LockTimeout
+from herald_pipelines.errors import LockTimeout, PermanentFailure
+from herald_pipelines.resources.postgres import Row, Session
 from herald_pipelines.values import format_bytes, quote_identifier
 
 GONE = "it was dropped or rebuilt meanwhile"
 LOCKED = "a lock on its table that another session holds"
 
 
+def find_forbidden(session: Session, oids: Sequence[int]) -> Mapping[int, str]:
+    """Return, for those of some indexes that the session's role may not rebuild, why and what would allow it.
+
+    Raises:
+        HeraldError: of the kind that fits what the server said.
+    """
+    return {row["oid"]: _objection(row) for row in session.fetch("indexes/find_forbidden", oids=list(oids))}
+
+
 def find_obstacle(context: RebuildContext, step: RebuildStep) -> str | None:
     """Return why an index cannot be rebuilt in this window at all, or None. Waits for nobody.
 
     Raises:
+        PermanentFailure: the role may not rebuild it.
         HeraldError: of the kind that fits what the server said.
     """
     session = context.session
@@ -32,6 +45,9 @@ def find_obstacle(context: RebuildContext, step: RebuildStep) -> str | None:
         return "it was rebuilt meanwhile"
     if not now["is_valid"]:
         return "it is not valid any more"
+    forbidden = find_forbidden(session, [step.oid])
+    if forbidden:
+        raise PermanentFailure(forbidden[step.oid])
     free = read_free_disk(session, step.oid)
     room = context.assumed_free_disk_bytes if free is None else free
     if room < step.disk_bytes:
@@ -64,3 +80,13 @@ def find_holder(context: RebuildContext, step: RebuildStep) -> str | None:
         finally:
             session.execute("rollback")
     return None
+
+
+def _objection(row: Row) -> str:
+    role = quote_identifier(row["role"])
+    if not row["may_use_schema"]:
+        return f"role {role} may not use its schema: grant usage on schema {quote_identifier(row['schema'])} to {role}"
+    refusal = f"role {role} may not rebuild it: "
+    if row["missing_role"] is None:
+        return f"{refusal}its table belongs to the superuser {quote_identifier(row['owner'])}, give it another owner"
+    return f"{refusal}grant {quote_identifier(row['missing_role'])} to {role}"

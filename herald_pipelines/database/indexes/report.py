@@ -1,5 +1,6 @@
 """Frozen: what became of a rebuild plan, and the same as rows for machines. Not here: carrying it out (rebuild.py)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,15 +71,20 @@ class RebuildReport:
         return sum(each.achieved_bytes for each in self.done)
 
 
-def describe_rebuilds(plan: RebuildPlan, report: RebuildReport | None) -> list[dict[str, Any]]:
+def describe_rebuilds(
+    plan: RebuildPlan, report: RebuildReport | None, forbidden: Mapping[int, str] | None = None
+) -> list[dict[str, Any]]:
     """Return a JSON-able row an index that was planned for or left out: what was promised, what became of it.
 
     Args:
         plan: the indexes.
         report: what became of them; None when the plan is all.
+        forbidden: why the role that would rebuild them may not, by oid.
     """
     done = {each.oid: each for each in report.done} if report else {}
-    fates: dict[int, tuple[str, str]] = {}
+    fates: dict[int, tuple[str, str]] = {
+        oid: ("refused", reason) for oid, reason in (forbidden or {}).items()
+    }
     if report is not None:
         fates |= {each.oid: (each.outcome.value, each.reason) for each in report.leftovers}
         fates |= {each.oid: ("failed", each.reason) for each in report.failed}

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from herald_pipelines.database.indexes.bloat import BloatEstimate
+from herald_pipelines.database.indexes.btree_build import PAGE_BYTES
 from herald_pipelines.database.indexes.ddl import (
     create_statement,
     drop_statement,
@@ -30,7 +31,6 @@ LARGE_SHARE = 0.1
 # What our own confirmations of bloat add to an index's block reads: at most two analyses a day read it twice each
 # (pgstatindex, pgstattuple), and no counter tells them from the reads of others.
 OWN_READS_PER_DAY = 4
-BLOCK_BYTES = 8192
 # Less than a day is no sample of what a database does.
 SHORTEST_SAMPLE_DAYS = 1
 TOO_YOUNG = "too young to judge its use"
@@ -261,7 +261,7 @@ def _find_inefficient(
             window.blocks_read,
         )
         days, since = window.days, f"in {window.days:.0f} days"
-    read -= round(OWN_READS_PER_DAY * (days + 1) * index.size_bytes / BLOCK_BYTES)
+    read -= round(OWN_READS_PER_DAY * (days + 1) * index.size_bytes / PAGE_BYTES)
     reasons: list[str] = []
     if (
         scans
