@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from herald_pipelines.database.indexes.bloat import (
+    BTREE,
     Baseline,
     BloatEstimate,
     bloat_from_baseline,
@@ -163,11 +164,7 @@ def describe_indexes(analysis: IndexAnalysis, now: datetime) -> list[dict[str, A
         if index.oid in analysis.unconfirmed:
             notes.append(f"bloat not confirmed: {analysis.unconfirmed[index.oid]}")
         elif estimate is None and index.size_bytes:
-            notes.append(
-                "bloat not known: nobody has counted its rows yet (ANALYZE does)"
-                if index.tuples is None or index.table_tuples is None
-                else "bloat not known: there is no baseline of it, and no statistics of its columns that this role may see"
-            )
+            notes.append(f"bloat not known: {_why_unknown(index)}")
         rows.append(
             {
                 "schema": index.schema,
@@ -196,6 +193,14 @@ def describe_indexes(analysis: IndexAnalysis, now: datetime) -> list[dict[str, A
             }
         )
     return rows
+
+
+def _why_unknown(index: IndexFacts) -> str:
+    if index.tuples is None or index.table_tuples is None:
+        return "nobody has counted its rows yet (ANALYZE does)"
+    if index.access_method != BTREE:
+        return f"of {index.access_method} it is told by a baseline, and there is none of it yet"
+    return "there is no baseline of it, and no statistics of its columns that this role may see"
 
 
 def _find_building(facts: Sequence[IndexFacts], builds: Sequence[Row]) -> frozenset[int]:
