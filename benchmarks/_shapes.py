@@ -327,6 +327,32 @@ SHAPES = (
     # The statistics cannot tell exactly two rows a key from one to many that are two on average.
     Shape("exactly_two_of_each", EMPTY, "(id)", (*[_inserted("0")] * 2, ANALYZE), beyond=True),
     Shape("exactly_four_of_each", EMPTY, "(id)", (*[_inserted("0")] * 4, ANALYZE), beyond=True),
+    # Inserting merges nulls in a unique index as well, which a build does not.
+    Shape(
+        "unique_mostly_null",
+        "create table public.t (k int)",
+        "(k)",
+        (
+            "insert into public.t select case when random() < 0.2 then g end from generate_series(1, {n}) as g",
+            ANALYZE,
+        ),
+        unique=True,
+        beyond=True,
+    ),
+    Shape(
+        "two_widths",
+        "create table public.t (w text)",
+        "(w)",
+        (
+            "insert into public.t select case when random() < 0.2 then "
+            + WIDE.format(pieces=60)
+            + " else g::text end from generate_series(1, {n} / 10) as g",
+            ANALYZE,
+            "delete from public.t where random() < 0.3",
+            ANALYZE,
+        ),
+        beyond=True,
+    ),
     Shape(
         "not_vacuumed",
         NUMBERS,

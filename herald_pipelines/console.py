@@ -227,9 +227,7 @@ def show_demo(document: Document) -> None:
     )
     console.print(table)
     if not done["planned"]:
-        console.print(
-            f"\nan earlier run has rebuilt what was bloated; without {document['home']} the demo begins anew"
-        )
+        console.print(f"\nnothing is bloated; without {document['home']} the demo begins anew")
     console.print()
     for proposal in proposed[:PROPOSALS_SHOWN]:
         console.print(f"  {proposal['kind']:<10} {proposal['ddl']}")

@@ -291,7 +291,8 @@ def _must(
 
 def _window(slot: Slot, window: str | None, now: datetime) -> str:
     """Return the key of the window that was asked for, or of the newest one."""
-    window = window or window_key(slot, last_opening(slot, now))
+    if window is None:
+        window = window_key(slot, last_opening(slot, now))
     if opens_at(slot, window) > now:
         raise UsageError(
             f"window {window} of {slot.name} has not opened yet",

@@ -1,9 +1,11 @@
 """Fixtures for all tests. In CI a part that is missing fails; elsewhere the summary names what was not run."""
 
+import ctypes
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"HERALD_TEST_SERVERS names {', '.join(unknown)} (known: {known})")
     config.addinivalue_line("markers", "root: what only root does, such as running a server as a system user")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # nohup and a shell's background jobs have these ignored, by whatever the tests start as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for name in list(os.environ):
         if name.startswith(("PG", "HERALD_", "DAGSTER_")):
             del os.environ[name]
@@ -48,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     no_root = [item for item in items if os.geteuid() != 0 and item.get_closest_marker("root")]
     groups = [
         *_without_server([item for item in items if item not in repeated]),
-        (no_browser, "in a browser (not installed; root can: apt-get install chromium)"),
+        (no_browser, "in a browser (not installed; root can: apt-get install chromium libatomic1)"),
         (no_root, "of what only root does"),
     ]
     config.stash[LEFT_OUT] = [f"{len(group)} tests {reason}" for group, reason in groups if group]
@@ -87,7 +92,13 @@ def _fixtures(item: pytest.Item) -> Sequence[str]:
 
 
 def _may_miss_browser() -> bool:
-    return shutil.which("chromium") is None and os.environ.get("CI") != "true" and os.geteuid() != 0
+    return not _has_browser() and os.environ.get("CI") != "true" and os.geteuid() != 0
+
+
+def _has_browser() -> bool:
+    with suppress(OSError):
+        return shutil.which("chromium") is not None and bool(ctypes.CDLL("libatomic.so.1"))
+    return False
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +106,7 @@ def chromium() -> str:
     """Give the path of the browser."""
     path = shutil.which("chromium")
     if path is None:
-        pytest.fail("no chromium on PATH: apt-get install chromium", pytrace=False)
+        pytest.fail("no chromium on PATH: apt-get install chromium libatomic1", pytrace=False)
     return path
 
 

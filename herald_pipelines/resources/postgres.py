@@ -40,9 +40,10 @@ CONNECT_TIMEOUT_SECONDS = 10
 # client_connection_check_interval (14+): a backend whose client was killed stops by itself instead of working on unseen.
 DEAD_CLIENT_CHECK_SECONDS = 2
 LOCK_POLL_SECONDS = 0.5
+FIRST_WITH_TRANSACTION_TIMEOUT = 170000
 # SQLSTATEs, by their beginning: the server is gone, going or full of clients; and what a later try may not meet again
 # (deadlock, serialization, object in use, disk or memory full). psycopg2's classes put all of them into one.
-OUTAGE_STATES = ("08", "57P", "53300")
+OUTAGE_STATES = ("08", "57P", "53300", "25P03", "25P04")
 PASSING_STATES = ("40", "53", "55006")
 OUTAGE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 # Of what the driver says of a refused connection, the words; and the length below which a secret is a piece of words.
@@ -222,8 +223,12 @@ class Postgres:
         pooled = self._open()
         connection: Any = pooled.driver_connection
         try:
-            connection.autocommit = autocommit
             _check_major(connection.server_version, self.database)
+            connection.autocommit = True
+            if connection.server_version >= FIRST_WITH_TRANSACTION_TIMEOUT:
+                # Servers before it refuse a connection that names it; it would end a rebuild in one of its phases.
+                Session(self.database, connection).execute("set transaction_timeout = 0")
+            connection.autocommit = autocommit
             session = Session(self.database, connection)
             connection.notices = session.notices
             yield session
@@ -305,6 +310,8 @@ class Postgres:
             "client_connection_check_interval": DEAD_CLIENT_CHECK_SECONDS * 1000,
             "timezone": "UTC",
             "datestyle": "ISO",
+            "standard_conforming_strings": "on",
+            "client_encoding": "UTF8",
             "idle_session_timeout": 0,
             "search_path": "pg_catalog",
         }

@@ -86,7 +86,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(bank: Bank) -> None:
             "alter schema bank owner to current_user; revoke usage on schema bank from herald_maintain",
             'grant usage on schema "bank" to "herald_maintain"',
         ),
-        ("alter table bank.pgbench_accounts owner to current_user", "its table belongs to the superuser"),
+        ("alter table bank.pgbench_accounts owner to current_user", "another owner than the superuser"),
         (
             "create role nobody_else; alter table bank.pgbench_accounts owner to nobody_else",
             'grant "nobody_else" to "herald_maintain"',
@@ -105,7 +105,8 @@ def test_what_the_role_may_not_rebuild_is_told_by_the_plan_as_by_the_run(
         ran = bank.run()
     finally:
         execute(
-            bank.url, "alter table bank.pgbench_accounts owner to bank_owner; drop role if exists nobody_else"
+            bank.url,
+            "alter table bank.pgbench_accounts owner to bank_owner; drop role if exists nobody_else",
         )
     # pg_maintain asks for no owner.
     may_anyway = bank.server.major >= 17 and "usage" not in change

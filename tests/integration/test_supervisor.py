@@ -53,7 +53,8 @@ from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.sample.platform import create_sample
 from herald_pipelines.values import utc_now
 
-say = lambda line: print(line, file=sys.stderr, flush=True)
+# Unbuffered: what a closed terminal refuses is not tried again by the interpreter at its end.
+say = lambda line: os.write(2, f"{line}\\n".encode())
 workload = "workload" in sys.argv
 server = EmbeddedServer(Path(sys.argv[1]), durable=False)
 server.ensure_started()

@@ -163,7 +163,7 @@ def describe_indexes(analysis: IndexAnalysis, now: datetime) -> list[dict[str, A
         verdicts, notes = judged[index.oid].verdicts, list(judged[index.oid].notes)
         if index.oid in analysis.unconfirmed:
             notes.append(f"bloat not confirmed: {analysis.unconfirmed[index.oid]}")
-        elif estimate is None and index.size_bytes:
+        elif estimate is None and index.size_bytes and index.tuples != 0:
             notes.append(f"bloat not known: {_why_unknown(index)}")
         rows.append(
             {

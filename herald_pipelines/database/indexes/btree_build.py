@@ -5,10 +5,12 @@ Sizes are bytes, for pages of 8 KiB and an alignment of 8. Not here: how many eq
 """
 
 import math
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
-from herald_pipelines.database.indexes.facts import IndexFacts
+from herald_pipelines.database.indexes.facts import IndexFacts, IndexKey
 
 PAGE_BYTES = 8192
 LINE_POINTER = 4
@@ -21,6 +23,10 @@ TID_BYTES = 6
 POSTING_LIMIT = 808
 """Largest posting list a build makes: MAXALIGN_DOWN(BLCKSZ / 10) less a line pointer, in steps of 8."""
 INTERNAL_FILLFACTOR = 70
+NULL_BITMAP = 8
+"""It has 4 bytes for up to 32 columns, and the first key is aligned."""
+MOST_NULLABLE = 6
+"""Columns of an index whose nulls are looked at: the sizes are as many as 2 to that power."""
 MINUS_INFINITY = 8
 """The first item of an internal page has no key."""
 
@@ -29,6 +35,7 @@ FIXED_TYPES = {
     "bool": (1, 1),
     "char": (1, 1),
     "date": (4, 4),
+    "enum": (4, 4),
     "float4": (4, 4),
     "float8": (8, 8),
     "int2": (2, 2),
@@ -36,12 +43,16 @@ FIXED_TYPES = {
     "int8": (8, 8),
     "interval": (16, 8),
     "macaddr": (6, 4),
+    "macaddr8": (8, 4),
+    "money": (8, 8),
     "oid": (4, 4),
+    "pg_lsn": (8, 8),
     "time": (8, 8),
     "timestamp": (8, 8),
     "timestamptz": (8, 8),
     "timetz": (12, 8),
     "uuid": (16, 1),
+    "xid8": (8, 8),
 }
 
 
@@ -61,6 +72,8 @@ class ItemSize:
     size: float
     is_fixed: bool
     """Every item has this size; otherwise it is the average."""
+    is_known: bool = False
+    """It follows from the types and the nulls alone."""
 
 
 def item_size(index: IndexFacts) -> ItemSize | None:
@@ -70,21 +83,44 @@ def item_size(index: IndexFacts) -> ItemSize | None:
     """
     if index.included:
         return None
+    if all(key.type_name in FIXED_TYPES for key in index.keys):
+        return _fixed_size(index.keys)
     offset = float(TUPLE_HEADER)
-    is_fixed = True
     for key in index.keys:
         if key.type_name in FIXED_TYPES:
-            width, alignment = FIXED_TYPES[key.type_name]
-            offset = -(-offset // alignment) * alignment + width
+            offset = _after(offset, key)
         elif key.average_width is None:
             return None
         else:
-            is_fixed = False
             # Of values that are not null; a null takes none, and a bitmap.
             nulls = key.null_fraction or 0.0
             offset += key.average_width * (1 - nulls) + 8 * nulls
     # Widths that vary are rounded up by 3.5 bytes on average.
-    return ItemSize(float(align(offset)) if is_fixed else offset + 3.5, is_fixed)
+    return ItemSize(offset + 3.5, is_fixed=False)
+
+
+def _fixed_size(keys: Sequence[IndexKey]) -> ItemSize:
+    """Return the size of an item of fixed-length types: less for each null, and a bitmap more where there is one.
+
+    Nulls of different columns are taken as independent of each other.
+    """
+    nullable = [place for place, key in enumerate(keys) if key.null_fraction][:MOST_NULLABLE]
+    sizes: dict[int, float] = defaultdict(float)
+    for mask in product((False, True), repeat=len(nullable)):
+        nulls = dict(zip(nullable, mask, strict=True))
+        share, offset = 1.0, float(TUPLE_HEADER + NULL_BITMAP * any(mask))
+        for place, key in enumerate(keys):
+            fraction = key.null_fraction or 0.0 if place in nulls else 0.0
+            share *= fraction if nulls.get(place) else 1 - fraction
+            offset = offset if nulls.get(place) else _after(offset, key)
+        sizes[align(offset)] += share
+    average = sum(size * share for size, share in sizes.items())
+    return ItemSize(average, is_fixed=len(sizes) == 1, is_known=True)
+
+
+def _after(offset: float, key: IndexKey) -> float:
+    width, alignment = FIXED_TYPES[key.type_name]
+    return -(-offset // alignment) * alignment + width
 
 
 def group_bytes(item: float, rows: int) -> float:
@@ -107,7 +143,8 @@ def group_items(item: float, rows: int) -> list[float]:
 
 
 def _posting(item: float, rows: int) -> float:
-    return float(item) if rows == 1 else float(item + align(TID_BYTES * rows))
+    # An item is an average, whose parts are aligned each; so a full list may seem longer than one can be.
+    return float(item) if rows == 1 else float(min(item + align(TID_BYTES * rows), max(POSTING_LIMIT, item)))
 
 
 def leaf_items(size: float, fillfactor: int, *, is_fixed: bool) -> float:

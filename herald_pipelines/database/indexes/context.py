@@ -5,11 +5,11 @@ Not here: any decision (obstacles.py, rebuild.py), any work on an index (reindex
 
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from herald_pipelines.errors import HeraldError
+from herald_pipelines.errors import DatabaseUnavailable, HeraldError
 from herald_pipelines.ledger import Action, Ledger
 from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.values import DatabaseIdentity, Outcome
@@ -120,7 +120,9 @@ class RebuildContext:
         try:
             yield
         except HeraldError:
-            self._reset_timeouts()
+            # A session that is gone has another error to tell.
+            with suppress(DatabaseUnavailable):
+                self._reset_timeouts()
             raise
         self._reset_timeouts()
 

@@ -15,6 +15,7 @@ class IndexKey:
     attnum: int
     """Column number in the table; 0 for an expression."""
     type_name: str
+    """Of pg_type, of a domain its base; every enumeration is "enum"."""
     opclass: int
     collation: int
     options: int

@@ -84,9 +84,20 @@ def find_holder(context: RebuildContext, step: RebuildStep) -> str | None:
 
 def _objection(row: Row) -> str:
     role = quote_identifier(row["role"])
+    cures: list[str] = []
     if not row["may_use_schema"]:
-        return f"role {role} may not use its schema: grant usage on schema {quote_identifier(row['schema'])} to {role}"
-    refusal = f"role {role} may not rebuild it: "
-    if row["missing_role"] is None:
-        return f"{refusal}its table belongs to the superuser {quote_identifier(row['owner'])}, give it another owner"
-    return f"{refusal}grant {quote_identifier(row['missing_role'])} to {role}"
+        cures.append(f"grant usage on schema {quote_identifier(row['schema'])} to {role}")
+    if not row["may_maintain"] and row["missing_role"] is None:
+        cures.append(f"give its table another owner than the superuser {quote_identifier(row['owner'])}")
+    elif not row["may_maintain"]:
+        cures += _grants(row, role, quote_identifier(row["missing_role"]))
+    return f"role {role} may not rebuild it: {'; '.join(cures)}"
+
+
+def _grants(row: Row, role: str, missing: str) -> list[str]:
+    """Return what gives a role the rights of another, whether or not it inherits those of its groups."""
+    if row["inherits"] and not row["is_member"]:
+        return [f"grant {missing} to {role}"]
+    if row["may_inherit_by_grant"]:
+        return [f"grant {missing} to {role} with inherit true"]
+    return [*([] if row["is_member"] else [f"grant {missing} to {role}"]), f"alter role {role} inherit"]

@@ -4,7 +4,10 @@ select
     a.attrelid as relation_oid,
     a.attnum,
     quote_ident(a.attname) as definition,
-    coalesce(base.typname, type.typname) as type_name,
+    case
+        when coalesce(base.typtype, type.typtype) = 'e' then 'enum'
+        else coalesce(base.typname, type.typname)
+    end as type_name,
     n.nspname as schema,
     c.relname as relation,
     a.attname as attribute

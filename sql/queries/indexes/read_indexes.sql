@@ -35,7 +35,8 @@ tables as materialized (
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
     left join locked as l on l.relation = c.oid
-    where c.relhasindex
+    -- relhasindex forgets an index whose build failed.
+    where exists (select from pg_index as i where i.indrelid = c.oid)
         and c.relkind in ('r', 'm', 'p')
         and c.relpersistence <> 't'
         and n.nspname not like 'pg\_%%'

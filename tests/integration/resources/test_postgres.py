@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import traceback
+import uuid
 from urllib.parse import quote
 
 import psycopg2
@@ -73,6 +74,30 @@ def test_sessions_are_set_up_the_same_everywhere(database):
         "lock_timeout": "2s",
         "statement_timeout": "1min",
     }
+
+
+def test_a_transaction_timeout_of_the_database_ends_no_session(database, database_url):
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    with database.writable().session(autocommit=True) as session:
+        if session.connection.server_version < 170000:
+            return
+        session.execute(f'alter database "{name}" set transaction_timeout = 100')
+    for autocommit in (True, False):
+        with database.session(autocommit=autocommit) as session:
+            assert session.execute("select pg_sleep(0.3)")
+
+
+def test_a_name_that_is_no_text_is_told_of(server):
+    name = f"ascii_{uuid.uuid4().hex[:8]}"
+    with Postgres(server.url("postgres"), "platform").writable().session(autocommit=True) as session:
+        session.execute(f"create database {name} encoding sql_ascii locale 'C' template template0")
+        try:
+            with Postgres(server.url(name), "platform").writable().session() as inside:
+                assert inside.execute("select 'größe' as word") == [{"word": "größe"}]
+                with pytest.raises(PermanentFailure, match="invalid byte sequence"):
+                    inside.execute("select E'gr\\xf6\\xdfe' as word")
+        finally:
+            session.execute(f"drop database {name} with (force)")
 
 
 def test_values_are_bound(database):

@@ -107,6 +107,59 @@ def test_a_load_that_nobody_counted_is_no_bloat(database_url: str, ops: Postgres
         assert abs(each.ratio - max(0, 1 - after / before)) <= each.error_bound
 
 
+@pytest.mark.parametrize("unique", ["unique", ""])
+def test_what_inserting_has_merged_and_a_build_would_not_is_no_bloat(database_url: str, unique: str):
+    # Four of five keys are null; or they repeat, in an index that is told afterwards to merge no more.
+    key = "case when g % 5 = 0 then g end" if unique else "g % 100"
+    run_sql(
+        database_url,
+        "create extension pgstattuple schema public; create table t (k int) with (autovacuum_enabled = off);"
+        f"create {unique} index i on t (k); insert into t select {key} from generate_series(1, 50000) g;"
+        f"{'' if unique else 'alter index i set (deduplicate_items = off);'} vacuum analyze t",
+    )
+    found = analyze(database_url, None)
+    (estimate,) = found.bloat.values()
+    assert (estimate.method, estimate.ratio) == ("pgstatindex", 0)
+    assert found.plan.steps == ()
+    run_sql(database_url, f"delete from t where {'k is not null and' if unique else ''} random() < 0.7")
+    run_sql(database_url, "vacuum analyze t")
+    (after_churn,) = analyze(database_url, None).bloat.values()
+    ((before,),) = run_sql(database_url, "select pg_relation_size('i')")
+    ((after,),) = run_sql(database_url, "reindex index i; select pg_relation_size('i')")
+    assert abs(after_churn.ratio - max(0, 1 - after / before)) <= after_churn.error_bound
+
+
+def test_a_unique_index_whose_build_failed_is_told_of_after_an_analyze_too(database_url: str):
+    run_sql(database_url, "create table t (k int); insert into t values (1), (1)")
+    with pytest.raises(psycopg2.errors.UniqueViolation):
+        run_sql(database_url, "create unique index concurrently i on t (k)")
+    run_sql(database_url, "analyze t")
+    (judged,) = analyze(database_url, None).judged
+    assert [verdict.kind.value for verdict in judged.verdicts] == ["invalid"]
+
+
+def test_settings_of_the_database_hide_no_index(database_url: str):
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    run_sql(database_url, "create schema pgq; create table pgq.t (id int primary key)")
+    run_sql(database_url, f'alter database "{name}" set standard_conforming_strings = off')
+    assert [index.name for index in analyze(database_url, None).facts] == ["t_pkey"]
+
+
+def test_an_index_of_an_enumeration_with_nulls_is_measured_to_its_bound(database_url: str):
+    run_sql(
+        database_url,
+        "create extension pgstattuple schema public; create type e as enum ('a', 'b', 'c', 'd', 'e');"
+        "create table t (b bool, e e) with (autovacuum_enabled = off); create index i on t (b, e);"
+        "insert into t select case g % 3 when 0 then null else g % 3 = 1 end, (array['a','b','c','d','e']::e[])[1 + g % 5]"
+        " from generate_series(1, 100000) g; delete from t where random() < 0.45; vacuum analyze t",
+    )
+    (estimate,) = analyze(database_url, None).bloat.values()
+    ((before,),) = run_sql(database_url, "select pg_relation_size('i')")
+    ((after,),) = run_sql(database_url, "reindex index i; select pg_relation_size('i')")
+    assert estimate.method == "pgstatindex"
+    assert abs(estimate.ratio - (1 - after / before)) <= estimate.error_bound < 0.05
+
+
 def test_an_index_of_unknown_build_is_not_called_invalid(database_url: str):
     role = "blind_" + uuid.uuid4().hex
     run_sql(

@@ -4,11 +4,13 @@ from sqlalchemy import make_url
 
 from herald_pipelines.database.indexes.context import Patience
 from herald_pipelines.database.indexes.history import read_baselines
+from herald_pipelines.database.indexes.obstacles import find_forbidden
 from herald_pipelines.database.indexes.plan import RebuildPlan
 from herald_pipelines.database.indexes.rebuild import carry_out
 from herald_pipelines.errors import GuardRefusal
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.values import quote_identifier
 
 
 def test_a_rebuild_gains_what_its_report_and_ledger_say(database_url: str, ops_url: str):
@@ -75,6 +77,32 @@ def test_a_table_that_the_role_may_not_lock_does_not_stop_the_others(database_ur
     assert [each.name for each in report.done] == ["public.i"]
     assert "may not rebuild it" in report.failed[0].reason
     assert [row[:2] for row in log(ops_url)] == [("public.foreign_i", "failed"), ("public.i", "done")]
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+@pytest.mark.parametrize("inherits", [True, False])
+def test_what_a_missing_right_is_told_to_need_mends_it(database_url: str, *, inherits: bool, is_member: bool):
+    make_bloat(database_url, rows=100)
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    role, owner = f'm "{name}', f"o{name}"
+    quoted = quote_identifier(role)
+    run_sql(database_url, f"create role {quoted} login password 'x' {'inherit' if inherits else 'noinherit'}")
+    run_sql(database_url, f'create role "{owner}"; create schema s; alter table t owner to "{owner}"')
+    run_sql(database_url, "alter table t set schema s")
+    if is_member:
+        major = int(run_sql(database_url, "show server_version_num")[0][0]) // 10000
+        run_sql(
+            database_url, f"grant {'pg_maintain' if major >= 17 else quote_identifier(owner)} to {quoted}"
+        )
+    url = make_url(database_url).set(username=role, password="x").render_as_string(hide_password=False)
+    oid = step_for(Postgres(database_url, "platform"), "s.i").oid
+    with Postgres(url, "platform").session(autocommit=True) as session:
+        (objection,) = find_forbidden(session, [oid]).values()
+        _, _, cures = objection.partition("may not rebuild it: ")
+        run_sql(database_url, cures)
+        assert find_forbidden(session, [oid]) == {}
+        session.execute("set default_transaction_read_only = off")
+        session.execute("reindex index s.i")
 
 
 def test_an_index_of_a_materialized_view_is_rebuilt(database_url: str, ops_url: str):
