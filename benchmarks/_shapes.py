@@ -11,6 +11,7 @@ NUMBERS = (
     "create table public.t as select g::bigint as id, (random() * 1e9)::int as r, 0 as x"
     " from generate_series(1, {n}) as g"
 )
+SERIES = " from generate_series(1, {n}) as g"
 ROWS = " from generate_series(1, {n})) as g"
 EMPTY = "create table public.t (id bigint, s int, w text)"
 
@@ -330,10 +331,11 @@ SHAPES = (
     # Inserting merges nulls in a unique index as well, which a build does not.
     Shape(
         "unique_mostly_null",
-        "create table public.t (k int)",
+        "create table public.t as select 0 as k",
         "(k)",
         (
-            "insert into public.t select case when random() < 0.2 then g end from generate_series(1, {n}) as g",
+            "insert into public.t select case when random() < 0.2 then (select max(k) from public.t) + g end"
+            + SERIES,
             ANALYZE,
         ),
         unique=True,
