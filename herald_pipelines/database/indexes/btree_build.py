@@ -105,6 +105,11 @@ def _fixed_size(keys: Sequence[IndexKey]) -> ItemSize:
     Nulls of different columns are taken as independent of each other.
     """
     nullable = [place for place, key in enumerate(keys) if key.null_fraction][:MOST_NULLABLE]
+    if not nullable:
+        offset = float(TUPLE_HEADER)
+        for key in keys:
+            offset = _after(offset, key)
+        return ItemSize(float(align(offset)), is_fixed=True, is_known=True)
     sizes: dict[int, float] = defaultdict(float)
     for mask in product((False, True), repeat=len(nullable)):
         nulls = dict(zip(nullable, mask, strict=True))
