@@ -1,5 +1,6 @@
 """A streaming standby of a test's own server, made as an operator makes one."""
 
+import os
 import shutil
 import time
 from collections.abc import Generator
@@ -11,6 +12,7 @@ import psycopg2
 
 from herald_pipelines.resources.commands import run
 from herald_pipelines.resources.embedded import EmbeddedServer
+from herald_pipelines.resources.server_host import find_binaries, reachable_by
 from servers import TestServer, running_server, temporary_home
 
 BACKUP_SECONDS = 120
@@ -46,9 +48,13 @@ def standby_of(primary: TestServer) -> Generator[TestServer]:
         owner = source.data_directory.owner()
         shutil.chown(data, owner)
         address = psycopg2.extensions.parse_dsn(source.url("postgres"))
+        # Not every build of a server brings it, and that of a newer version copies older servers too. What it would write
+        # of the connection is its own version's, so the standby is told here.
+        clients = find_binaries()
+        clients = (reachable_by(owner, clients) if os.geteuid() == 0 else clients).folder
         run(
             [
-                programs / "pg_basebackup", "--pgdata", data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync",
+                clients / "pg_basebackup", "--pgdata", data, "--checkpoint=fast", "--no-sync",
                 "--host", address["host"], "--port", address["port"], "--username", address["user"],
             ],
             timeout_seconds=BACKUP_SECONDS,
@@ -56,8 +62,11 @@ def standby_of(primary: TestServer) -> Generator[TestServer]:
             cwd=Path("/"),
             as_user=owner,
         )  # fmt: skip
+        (data / "standby.signal").touch()
+        shutil.chown(data / "standby.signal", owner)
+        address = {key: address[key] for key in ("host", "port", "user", "password")}
         with (data / "postgresql.auto.conf").open("a") as settings:
-            settings.write(SETTINGS)
+            settings.write(f"primary_conninfo = '{psycopg2.extensions.make_dsn(**address)}'\n{SETTINGS}")
         embedded = EmbeddedServer(home, binaries=programs, durable=False)
         embedded.ensure_started()
         yield TestServer(embedded)
