@@ -7,6 +7,7 @@ import dagster as dg
 from herald_pipelines import scheduling
 from herald_pipelines.environment import Environment
 from herald_pipelines.ledger import Ledger
+from herald_pipelines.recovery_job import restore_job
 from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.task_assets import asset_key, build_task_asset
@@ -66,7 +67,7 @@ def _build(environment: Environment) -> dg.Definitions:
 
     return dg.Definitions(
         assets=assets,
-        jobs=list(jobs.values()),
+        jobs=[*jobs.values(), restore_job],
         schedules=[
             scheduling.build_schedule(slot, jobs[slot.name], environment.settings, ASSET_KEYS)
             for slot in calendar.slots

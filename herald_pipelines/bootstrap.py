@@ -5,9 +5,11 @@ With databases of one's own in herald.yaml, only what is configured as embedded 
 
 import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
+from herald_pipelines.backup.repository import repository
+from herald_pipelines.backup.ring import make_default_key
 from herald_pipelines.environment import SINCE_FILE, Environment
 from herald_pipelines.errors import UsageError
 from herald_pipelines.migrations import MigrationReport, migrate
@@ -16,7 +18,7 @@ from herald_pipelines.resources.home import write_whole, writing_home
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.targets import EMBEDDED_OPS_DATABASE
 from herald_pipelines.sample.platform import create_sample
-from herald_pipelines.settings import SAMPLE
+from herald_pipelines.settings import SAMPLE, Settings
 from herald_pipelines.values import Capability, Say, format_bytes, format_seconds, utc_now
 
 SAMPLE_TIMEOUT_SECONDS = 3600.0
@@ -101,6 +103,8 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
         if not note.exists():
             write_whole(note, f"{utc_now():%Y-%m-%d}\n")
     renew_dotenv(environment.environ, home, environment.storage_url, say)
+    if environment.settings.backup.store is None and environment.settings.embedded:
+        prepare_default_store(environment.settings, environment.environ)
     if environment.has_sample:
         server.create_database(SAMPLE)
     if environment.has_sample and scale is not None:
@@ -111,6 +115,18 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
                 f" {format_seconds(sample.seconds)}"
             )
     return report
+
+
+def prepare_default_store(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Make the embedded default's key and store where they are missing.
+
+    Raises:
+        UsageError: the home cannot be written.
+    """
+    with writing_home(settings.home):
+        make_default_key(settings)
+    with repository(settings, environ) as place:
+        place.store.prepare()
 
 
 def sample_postgres(environment: Environment) -> Postgres:

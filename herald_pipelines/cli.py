@@ -4,29 +4,31 @@ One JSON document on stdout with --json; logs and progress on stderr. Exit codes
 usage or configuration, 3 refused by a guard, 128 + n interrupted by signal n.
 """
 
-import json
 import logging
-import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from io import TextIOWrapper
-from pathlib import Path
-from typing import Any, TextIO
 
 import click
 
 from herald_pipelines import console, operations
+from herald_pipelines.cli_backup import backup, drill, restore
+from herald_pipelines.cli_output import (
+    abandon,
+    cwd,
+    database_option,
+    deliver,
+    environ,
+    json_option,
+    print_document,
+    reason_of,
+)
 from herald_pipelines.errors import HeraldError, UsageError
 from herald_pipelines.resources import interrupts
 
-DOCUMENT_VERSION = 1
-"""Of every --json document: rises when a field goes, changes its name or its type; new fields leave it as it is."""
 SIGNAL_EXIT_BASE = 128
 """Of the shells: a program that signal n ended has the exit code 128 + n."""
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-database_option = click.option("--database", metavar="NAME", help="A database of herald.yaml, or ops.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -45,7 +47,7 @@ def demo(*, scale: float, as_json: bool) -> None:
 
     It is in an embedded PostgreSQL, which the first run makes.
     """
-    _print(operations.demo(_environ(), _cwd(), scale=scale), console.show_demo, as_json=as_json)
+    print_document(operations.demo(environ(), cwd(), scale=scale), console.show_demo, as_json=as_json)
 
 
 @herald.command(epilog="Example: herald up --port 3001")
@@ -57,14 +59,14 @@ def demo(*, scale: float, as_json: bool) -> None:
 )
 def up(*, port: int, scale: float) -> int:
     """Start everything: database, UI, schedules and sensors. Ctrl-C stops all."""
-    return operations.up(_environ(), _cwd(), port=port, scale=scale)
+    return operations.up(environ(), cwd(), port=port, scale=scale)
 
 
 @herald.command(epilog="Example: herald migrate")
 @json_option
 def migrate(*, as_json: bool) -> None:
     """Bring the ops database to this version's schema."""
-    _print(operations.migrate(_environ(), _cwd()), console.show_migration, as_json=as_json)
+    print_document(operations.migrate(environ(), cwd()), console.show_migration, as_json=as_json)
 
 
 @herald.group(epilog="Example: herald config check")
@@ -76,7 +78,7 @@ def config() -> None:
 @json_option
 def config_check(*, as_json: bool) -> None:
     """Print the resolved settings, or every mistake at once."""
-    _print(operations.check(_environ(), _cwd()), console.show_settings, as_json=as_json)
+    print_document(operations.check(environ(), cwd()), console.show_settings, as_json=as_json)
 
 
 @herald.command(epilog="Example: herald run index_rebuild --database shop --dry-run")
@@ -90,8 +92,8 @@ def run(*, task: str, window: str | None, database: str | None, dry_run: bool, a
 
     `herald config check` names the tasks.
     """
-    outcome = operations.run(_environ(), _cwd(), task=task, window=window, database=database, dry_run=dry_run)
-    _print(outcome.document, console.show_run, as_json=as_json)
+    outcome = operations.run(environ(), cwd(), task=task, window=window, database=database, dry_run=dry_run)
+    print_document(outcome.document, console.show_run, as_json=as_json)
     return outcome.exit_code
 
 
@@ -101,8 +103,8 @@ def run(*, task: str, window: str | None, database: str | None, dry_run: bool, a
 @json_option
 def windows(*, missed: bool, database: str | None, as_json: bool) -> None:
     """Show the maintenance windows and what became of them."""
-    found = operations.windows(_environ(), _cwd(), missed=missed, database=database)
-    _print(found, console.show_windows, as_json=as_json)
+    found = operations.windows(environ(), cwd(), missed=missed, database=database)
+    print_document(found, console.show_windows, as_json=as_json)
 
 
 @herald.command(epilog="Example: herald indexes --database shop --json")
@@ -110,7 +112,9 @@ def windows(*, missed: bool, database: str | None, as_json: bool) -> None:
 @json_option
 def indexes(*, database: str, as_json: bool) -> None:
     """Show each index with its bloat, its use and the verdicts on it."""
-    _print(operations.indexes(_environ(), _cwd(), database=database), console.show_indexes, as_json=as_json)
+    print_document(
+        operations.indexes(environ(), cwd(), database=database), console.show_indexes, as_json=as_json
+    )
 
 
 @herald.command(epilog="Example: herald roles observe | psql postgresql://postgres@db.example/shop")
@@ -121,44 +125,7 @@ def roles(*, role: str) -> None:
     On a target database, or `ops`: the groups of the ops database.
     """
     sql = operations.role_sql(role)
-    _deliver(lambda: click.echo(sql, nl=False))
-
-
-def _environ() -> Mapping[str, str]:
-    return dict(os.environ)
-
-
-def _cwd() -> Path:
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        raise UsageError(
-            "the current folder does not exist any more", hint="change to one that does"
-        ) from None
-
-
-def _print(document: Mapping[str, Any], show: Callable[[Mapping[str, Any]], None], *, as_json: bool) -> None:
-    if as_json:
-        text = json.dumps({"version": DOCUMENT_VERSION, **document}, indent=2, default=str)
-        _deliver(lambda: click.echo(text))
-    else:
-        _deliver(lambda: show(document))
-
-
-def _deliver(write: Callable[[], None]) -> None:
-    """Write a result to stdout; a reader that went away (`herald windows | head`) is not an error worth a word.
-
-    Raises:
-        HeraldError: it could not be written.
-    """
-    try:
-        write()
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        _abandon(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            raise HeraldError(f"the result could not be written: {_reason(error)}") from error
+    deliver(lambda: click.echo(sql, nl=False))
 
 
 def _tell(*lines: str) -> None:
@@ -167,7 +134,7 @@ def _tell(*lines: str) -> None:
         for line in lines:
             click.echo(line, err=True)
     except OSError:
-        _abandon(sys.stderr)
+        abandon(sys.stderr)
 
 
 def _tell_error(error: HeraldError) -> int:
@@ -175,14 +142,9 @@ def _tell_error(error: HeraldError) -> int:
     return error.exit_code
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
-
-
-def _abandon(stream: TextIO | None) -> None:
-    """Let what is still in a stream's buffer go nowhere, or the interpreter fails over it at its end."""
-    if stream is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+herald.add_command(backup)
+herald.add_command(restore)
+herald.add_command(drill)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -199,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if sys.stderr is not None:
             sys.stderr.flush()
     except OSError:
-        _abandon(sys.stderr)
+        abandon(sys.stderr)
     sys.exit(code)
 
 
@@ -241,8 +203,8 @@ def _describe(error: OSError) -> HeraldError:
             f"{error.filename} may not be used by this user",
             hint="let HERALD_HOME name a folder that you may write",
         )
-    _abandon(sys.stdout)
-    return HeraldError(f"{error.filename or 'input or output failed'}: {_reason(error)}")
+    abandon(sys.stdout)
+    return HeraldError(f"{error.filename or 'input or output failed'}: {reason_of(error)}")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,8 @@ def progress() -> Generator[Say]:
             end_step()
 
 
-def _table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
+def make_table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
+    """Return an empty table without lines; the columns named in `right` are of numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -126,7 +127,7 @@ def show_indexes(document: Document) -> None:
         key=lambda row: (not row["verdicts"], -(row["bloat_bytes"] or 0), -row["size_bytes"]),
     )
     judged = sum(1 for row in rows if row["verdicts"])
-    table = _table("index", "method", "size", "bloat", "wasted", "by", "scans", "days", "verdicts",
+    table = make_table("index", "method", "size", "bloat", "wasted", "by", "scans", "days", "verdicts",
                    right=("size", "bloat", "wasted", "scans", "days"))  # fmt: skip
     for row in rows[: judged + INDEXES_SHOWN]:
         verdicts = ", ".join(verdict["kind"] for verdict in row["verdicts"])
@@ -186,7 +187,7 @@ def show_run(document: Document) -> None:
 
 
 def _rebuild_table(rows: Sequence[Document]) -> Table:
-    table = _table(*REBUILD_COLUMNS, right=("size", "promised", "achieved", "took"))
+    table = make_table(*REBUILD_COLUMNS, right=("size", "promised", "achieved", "took"))
     for row in rows:
         table.add_row(*rebuild_cells(row))
     return table
@@ -194,7 +195,7 @@ def _rebuild_table(rows: Sequence[Document]) -> Table:
 
 def show_windows(document: Document) -> None:
     """Print a row a window."""
-    table = _table(
+    table = make_table(
         "database", "slot", "window", "state", "failed runs", "open tasks", "again", right=("failed runs",)
     )
     for row in document["windows"]:
@@ -213,7 +214,7 @@ def show_demo(document: Document) -> None:
     console = out()
     found, done, proposed = document["found"], document["done"], document["proposed"]
     console.print()
-    table = _table("", "", "", right=())
+    table = make_table("", "", "", right=())
     table.add_row("found", f"{found['indexes']} indexes, {format_bytes(found['size_bytes'])}",
                   f"{found['bloated']} bloated with {format_bytes(found['bloat_bytes'])} of waste,"
                   f" {found['invalid']} invalid")  # fmt: skip
@@ -234,7 +235,7 @@ def show_demo(document: Document) -> None:
     if len(proposed) > PROPOSALS_SHOWN:
         console.print(f"  and {len(proposed) - PROPOSALS_SHOWN} more")
     console.print()
-    table = _table("next", "")
+    table = make_table("next", "")
     herald = _own_command()
     table.add_row(f"{herald} indexes --database platform", "every index with its reasons")
     table.add_row(f"{herald} up", "the same window in the web interface, with the calendar running")

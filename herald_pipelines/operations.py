@@ -14,6 +14,7 @@ import dagster as dg
 
 from herald_pipelines import console, supervisor
 from herald_pipelines.assembly import ASSET_KEYS
+from herald_pipelines.backup.ring import check_keys
 from herald_pipelines.bootstrap import prepare, running
 from herald_pipelines.calendar import load_calendar
 from herald_pipelines.database.indexes.analysis import analyze_indexes, describe_indexes
@@ -22,7 +23,7 @@ from herald_pipelines.environment import Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError, UsageError, unknown_value
 from herald_pipelines.launch import Launched, dagster_instance, launch
 from herald_pipelines.ledger import Ledger
-from herald_pipelines.registry import TASKS
+from herald_pipelines.registry import TASKS, is_enabled
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.queries import sql_root
 from herald_pipelines.runs import reap_dead_runs
@@ -55,6 +56,7 @@ def check(environ: Environ, cwd: Path) -> Document:
     mistakes: list[UsageError] = []
     document: Document = {}
     slots: tuple[Slot, ...] = ()
+    key: str | None = None
     try:
         document = check_config(environ, cwd, tasks=TASKS)
     except UsageError as error:
@@ -63,14 +65,26 @@ def check(environ: Environ, cwd: Path) -> Document:
         slots = load_calendar(find_calendar(environ, cwd), TASKS).slots
     except UsageError as error:
         mistakes.append(error)
+    if not mistakes:
+        try:
+            key = _check_backup(environ, cwd)
+        except UsageError as error:
+            mistakes.append(error)
     if mistakes:
         # A file that cannot be read at all is told once.
         texts = dict.fromkeys(error.message for error in mistakes)
         raise UsageError("\n".join(texts), hint=mistakes[-1].hint)
     return {
         "settings": document,
+        "backup_key": key,
         "slots": {slot.name: f"{slot.rhythm}: {', '.join(slot.tasks)}" for slot in slots},
     }
+
+
+def _check_backup(environ: Environ, cwd: Path) -> str | None:
+    """Try the keys of a configured store, and return the fingerprint of the current one."""
+    settings = Environment.load(environ, cwd).settings
+    return None if settings.backup.store is None else check_keys(settings, environ).current.fingerprint
 
 
 def migrate(environ: Environ, cwd: Path) -> Document:
@@ -181,12 +195,13 @@ def run(
         settings.database(database)
     key = _window(slot, window, now)
     names = [
-        name for name in settings.names() if settings.is_enabled(name, task) and database in (None, name)
+        name for name in settings.names() if is_enabled(settings, name, task) and database in (None, name)
     ]
     if not names:
         raise UsageError(
             f"{task} is disabled on {'every database' if database is None else database}",
-            hint=f"`enabled: true` at tasks.{task} of a database in herald.yaml allows it",
+            hint=TASKS[task].concern
+            or f"`enabled: true` at tasks.{task} of a database in herald.yaml allows it",
         )
     # A first run makes our own embedded databases; an ops database elsewhere is migrated by its operator.
     with console.progress() as say, running(environment, say, create=not dry_run):

@@ -116,6 +116,10 @@ class TaskContext:
         return self.mode is Mode.APPLY and not self.dry_run
 
 
+def _every_database(_settings: Settings, _database: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Task:
     """One entry of the calendar's slots."""
@@ -128,6 +132,10 @@ class Task:
     body: Callable[[TaskContext], TaskResult]
     acts: bool = False
     """Changes its target in `apply` mode, so it waits for the busy guard first."""
+    concerns: Callable[[Settings, str], bool] = _every_database
+    """Whether it is for a database at all: what is done once for the platform is done with the ops database."""
+    concern: str | None = None
+    """What must hold for that, as a hint."""
 
 
 def execute_task(

@@ -21,6 +21,7 @@ from dagster._core.storage.tags import (
 from herald_pipelines.calendar import Calendar
 from herald_pipelines.catchup import Failures, SlotHistory, WindowState, judge_windows
 from herald_pipelines.ledger import Ledger
+from herald_pipelines.registry import is_enabled
 from herald_pipelines.runs import LATE_TAG, UNFINISHED, in_utc
 from herald_pipelines.settings import Settings
 from herald_pipelines.slots import Slot, windows_opened
@@ -149,7 +150,7 @@ def read_histories(
 
 def enabled_tasks(settings: Settings, slot: Slot, database: str) -> tuple[str, ...]:
     """Return the tasks of a slot that run on a database, in order."""
-    return tuple(task for task in slot.tasks if settings.is_enabled(database, task))
+    return tuple(task for task in slot.tasks if is_enabled(settings, database, task))
 
 
 class _CellFinder:

@@ -11,7 +11,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -141,6 +142,86 @@ def run(
     return result
 
 
+class PipedProcess:
+    """A program whose output is read, or whose input is written, while it runs; pipes.py has what is done with it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], name: str) -> None:
+        self._process = process
+        self.name = name
+
+    @property
+    def output(self) -> IO[bytes] | None:
+        """The end of the pipe of its standard output."""
+        return self._process.stdout
+
+    @property
+    def input(self) -> IO[bytes] | None:
+        """The end of the pipe of its standard input; None where a leash has it."""
+        return self._process.stdin
+
+    def wait(self, timeout_seconds: float, complaint: Callable[[], str]) -> None:
+        """Wait for its end.
+
+        Raises:
+            CommandFailed: another exit code than 0.
+            CommandTimeout: it did not end in time.
+        """
+        try:
+            code = self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            raise CommandTimeout(
+                f"{self.name} did not end within {timeout_seconds:g} s and was stopped"
+            ) from error
+        if code != 0:
+            result = CommandResult((self.name,), code, "", complaint(), 0.0)
+            raise CommandFailed(f"{self.name} {_ending(code)}{_tail(result)}", result=result)
+
+    def end(self) -> None:
+        """End it and its whole group, and close the pipes."""
+        _end_group(self._process, grace_seconds=KILL_GRACE_SECONDS)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+
+def start_piped(
+    argv: Sequence[str | Path],
+    complaint: IO[bytes],
+    *,
+    env: Mapping[str, str] | None = None,
+    as_user: str | None = None,
+    takes_input: bool,
+) -> PipedProcess:
+    """Start a program with pipes. Without input it is ended when this process ends; with it, by the end of its input.
+
+    Args:
+        argv: the program and its arguments.
+        complaint: a file that its standard error goes to.
+        env: its whole environment; ours when left out.
+        as_user: a system user to run as.
+        takes_input: whether its standard input is written by us.
+
+    Raises:
+        UsageError: the program is missing, or the user is.
+        CommandFailed: it could not be started.
+    """
+    words = _words(argv)
+    name = _name(words)
+    if not takes_input:
+        words = ["/bin/sh", "-c", LEASH, str(LEASH_GRACE_SECONDS), *words]
+    process = _popen(
+        words,
+        env=env,
+        cwd=None,
+        as_user=as_user,
+        stdin=subprocess.PIPE,
+        output=subprocess.PIPE,
+        complaint=complaint,
+    )
+    return PipedProcess(process, name)
+
+
 class ChildProcess:
     """A program that runs beside us, in a session of its own."""
 
@@ -158,8 +239,7 @@ class ChildProcess:
 
     def has_company(self) -> bool:
         """Return whether its group holds more than the program itself, which may have ended, and its leash."""
-        members = sum(_is_member(process, self.pid) for process in psutil.process_iter(["status"]))
-        return members - (self.poll() is None) > (LEASH_PROCESSES if self._process.stdin else 0)
+        return _members(self.pid) - (self.poll() is None) > (LEASH_PROCESSES if self._process.stdin else 0)
 
     def terminate(self, grace_seconds: float) -> int:
         """End it and its whole group: SIGTERM, time to tidy up, then SIGKILL. Returns its exit code."""
@@ -275,17 +355,19 @@ def _identity(as_user: str | None) -> tuple[int | None, int | None, list[int] | 
 
 def _end_group(process: subprocess.Popen[bytes], *, grace_seconds: float) -> None:
     """Stop a process group that we lead; the leader is reaped, its group gone when this returns."""
-    deadline = time.monotonic() + grace_seconds
-    number: int = signal.SIGTERM
+    deadline, number = time.monotonic() + grace_seconds, int(signal.SIGTERM)
     while _signal_group(process.pid, number):
-        process.poll()
         late = time.monotonic() - deadline
-        # Where nobody reaps orphans (a container without an init) dead members stay visible for ever.
-        if late > KILL_GRACE_SECONDS:
+        # Where nobody reaps orphans at once (a container without an init) dead members stay visible.
+        if late > KILL_GRACE_SECONDS or (process.poll() is not None and not _members(process.pid)):
             break
         number = signal.SIGKILL if late > 0 else 0
         time.sleep(0.02)
     process.wait()
+
+
+def _members(group: int) -> int:
+    return sum(_is_member(process, group) for process in psutil.process_iter(["status"]))
 
 
 def _is_member(process: psutil.Process, group: int) -> bool:
@@ -313,7 +395,6 @@ def _ending(code: int) -> str:
 
 
 def _tail(result: CommandResult) -> str:
-    lines = [
-        line.strip() for line in (result.stderr.strip() or result.stdout.strip()).splitlines() if line.strip()
-    ]
+    said = (result.stderr.strip() or result.stdout.strip()).splitlines()
+    lines = [line.strip() for line in said if line.strip()]
     return f": {' / '.join(lines[-TAIL_LINES:])}" if lines else ""

@@ -9,7 +9,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,13 +71,22 @@ class EmbeddedServer:
             root and the home is closed to the server's system user: `postgres/location` then names it.
         binaries: the bin folder of another PostgreSQL than the one `find_binaries` chooses.
         durable: false gives up the data's safety for speed: tests and benchmarks.
+        options: settings of the server from its start on, without white space or quotes.
     """
 
-    def __init__(self, home: Path, *, binaries: Path | None = None, durable: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        binaries: Path | None = None,
+        durable: bool = True,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home.absolute()
         self._folder = self.home / "postgres"
         self._chosen = binaries
         self._durable = durable
+        self._options = dict(options or {})
 
     @property
     def major(self) -> int:
@@ -259,6 +268,7 @@ class EmbeddedServer:
                 "port": str(port),
                 "listen_addresses": HOST,
                 "dynamic_shared_memory_type": shared_memory_type(),
+                **self._options,
             }
             if not self._durable:
                 options |= {"fsync": "off", "full_page_writes": "off"}

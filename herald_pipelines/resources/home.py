@@ -59,14 +59,30 @@ def writing_home(home: Path) -> Generator[None]:
         raise UsageError(sentence, hint="let HERALD_HOME name a folder that you may write") from error
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a small file whole or not at all, its mode set before its content; what is no UTF-8 stays."""
+def write_whole(path: Path, text: str, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Write a small file whole or not at all, its mode set before its content; what is no UTF-8 stays.
+
+    Args:
+        path: of the file.
+        text: its content.
+        mode: its permission bits.
+        durable: whether it must be there after the machine's power was lost.
+    """
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     try:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         fresh.rename(path)
+        if durable:
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     finally:
         fresh.unlink(missing_ok=True)

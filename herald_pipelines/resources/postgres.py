@@ -5,6 +5,7 @@ text() reads `:name` and exec_driver_sql `%` inside SQL that means them literall
 """
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ OUTAGE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 # Of what the driver says of a refused connection, the words; and the length below which a secret is a piece of words.
 REFUSAL = "connection to server at port failed: FATAL: password authentication failed for user"
 SHORTEST_MASKED = 4
+# Environment variables of libpq that are not PG and the parameter's name.
+_VARIABLES = {"dbname": "PGDATABASE"}
 LOCK_NAMESPACE = 0x48524C44  # "HRLD": the first key of our two-key advisory locks
 
 
@@ -301,6 +304,39 @@ class Postgres:
         for each in sorted(forms, key=len, reverse=True):
             text = text.replace(each, "***")
         return text
+
+    @property
+    def dbname(self) -> str:
+        """The database's name on its server."""
+        return self._parameters["dbname"]
+
+    def client_environment(self, *, options: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the whole environment for a program of PostgreSQL that connects as our sessions do; nothing goes into argv.
+
+        Args:
+            options: settings of the server for its sessions, beside the url's; none may have white space.
+
+        Raises:
+            UsageError: the url is no url, or holds what a program can only be told in clear.
+        """
+        given = dict(self._parameters)
+        if given.pop("sslpassword", None) is not None:
+            raise UsageError(
+                f"the url of {self.database} has an sslpassword, which programs of PostgreSQL take from no variable",
+                hint="use a key file without a passphrase for backups",
+            )
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environ |= {
+            _VARIABLES.get(name, f"PG{name.upper()}".replace("_", "")): value for name, value in given.items()
+        }
+        # Terminals that ask for a password would wait for ever, and messages are read by us.
+        return environ | {
+            "PGAPPNAME": f"herald:{self.task}"[:63],
+            "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT_SECONDS),
+            "PGCLIENTENCODING": "UTF8",
+            "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in (options or {}).items()),
+            "LC_ALL": "C.UTF-8",
+        }
 
     def _session_parameters(self) -> dict[str, Any]:
         options = {

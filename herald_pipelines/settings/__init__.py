@@ -1,6 +1,7 @@
 """Settings: one herald.yaml as frozen models, secrets by reference.
 
     models.py     what may be said, with defaults and units
+    backup.py     the same of backups
     fields.py     what the models are made of: the strict base, names, numbers with their limits
     urls.py       what the models take for a url, and references to secrets
     conninfo.py   database urls as connection parameters
@@ -13,6 +14,7 @@
 Not here: opening what the settings name.
 """
 
+from herald_pipelines.settings.backup import BackupSettings, FilesSettings
 from herald_pipelines.settings.fields import OPS
 from herald_pipelines.settings.loading import check_config, describe, find_calendar, load_settings
 from herald_pipelines.settings.models import (
@@ -31,9 +33,11 @@ from herald_pipelines.settings.urls import CapabilityUrls, SecretRef
 __all__ = [
     "OPS",
     "SAMPLE",
+    "BackupSettings",
     "CapabilityUrls",
     "CatchUpSettings",
     "DatabaseSettings",
+    "FilesSettings",
     "Guards",
     "IndexSettings",
     "OpsSettings",

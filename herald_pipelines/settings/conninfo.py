@@ -7,7 +7,7 @@ Not here: which urls may hold a password.
 import re
 from collections.abc import Iterator
 from ipaddress import IPv6Address
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 EXAMPLE = "postgresql://role@host:5432/database"
 SCHEMES = ("postgresql://", "postgres://")
@@ -75,6 +75,16 @@ def parse_url(url: str) -> dict[str, str]:
     if "host" in found or "port" in found:
         _check_hosts(found.get("host", ""), found.get("port", ""))
     return found
+
+
+def with_database(url: str, name: str) -> str:
+    """Return a database url that leads to another database of the same server, by the same way.
+
+    >>> with_database("postgresql://role@host:5433/shop?sslmode=require", "a/b")
+    'postgresql://role@host:5433/a%2Fb?sslmode=require'
+    """
+    before, question, query = url.partition("?")
+    return f"{before.rpartition('/')[0]}/{quote(name, safe='')}{question}{query}"
 
 
 def _check_signs(url: str) -> None:

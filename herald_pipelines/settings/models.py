@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from herald_pipelines.errors import UsageError, unknown_value
+from herald_pipelines.settings.backup import BackupSettings
 from herald_pipelines.settings.fields import (
     OPS,
     Budget,
@@ -161,6 +162,7 @@ class Settings(Model):
     """A calendar in place of the shipped one; a relative path starts at the folder of herald.yaml."""
     catch_up: CatchUpSettings = CatchUpSettings()
     indexes: IndexSettings = IndexSettings()
+    backup: BackupSettings = BackupSettings()
     home: Path = Path(".herald")
     """Where we keep our own files. Not a key of the file: HERALD_HOME, else .herald in the current folder."""
     source: Path | None = None

@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from herald_pipelines.resources.embedded import EmbeddedServer
+from herald_pipelines.resources.targets import EMBEDDED_OPS_DATABASE
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent
@@ -53,17 +56,16 @@ def test_dg_checks_lists_and_launches(checkout: Path, home: Path):
     listed = json.loads(dg(checkout, "list", "defs", "--json"))
     assert {asset["asset_key"] for asset in listed["assets"]} == {
         "herald/index_stats", "herald/index_analysis", "herald/unused_index_report", "herald/index_rebuild",
+        "herald/database_backup", "herald/application_backup", "herald/configuration_backup",
+        "herald/backup_verification", "herald/backup_retention", "herald/disaster_recovery_test",
     }  # fmt: skip
     today = (home / "since").read_text().strip()
     dg(checkout, "launch", "--assets", "herald/index_stats", "--partition", f"ops|{today}")
-    shown = subprocess.run(
-        [TOOLS / "herald", "windows", "--json", "--database", "ops"],
-        cwd=checkout,
-        env={**os.environ, "HERALD_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    (window,) = [each for each in json.loads(shown.stdout)["windows"] if each["slot"] == "maintenance"]
-    assert (window["window"], window["state"]) == (today, "complete")
+    with closing(psycopg2.connect(EmbeddedServer(home).url(EMBEDDED_OPS_DATABASE))) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "select outcome from herald.maintenance_log"
+            " where (database, task, window_key) = ('ops', 'index_analysis', %s) and object_name is null",
+            (today,),
+        )
+        assert cursor.fetchall() == [("done",)]

@@ -92,9 +92,11 @@ def test_roles_are_printed_for_psql(programs: Path, tmp_path: Path) -> None:
     for path in sorted((ROOT / "sql" / "roles").glob("*.sql")):
         done = execute(programs / "herald", "roles", path.stem, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (0, path.read_text()), done.stderr
-    unknown = execute(programs / "herald", "roles", "backup", cwd=tmp_path)
+    unknown = execute(programs / "herald", "roles", "report", cwd=tmp_path)
     assert (unknown.returncode, unknown.stdout) == (2, "")
-    assert unknown.stderr == "herald: unknown role 'backup' (known: maintain, observe, ops)\n"
+    assert (
+        unknown.stderr == "herald: unknown role 'report' (known: backup, maintain, observe, ops, restore)\n"
+    )
 
 
 COUNT_ASSETS = """

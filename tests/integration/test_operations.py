@@ -219,8 +219,10 @@ def test_config_check_tells_the_mistakes_of_both_files(home: Path) -> None:
     assert "calendar.yaml:3: slots.daily.cadence" in told.value.message
     (home / "herald.yaml").write_text("version: 1\n")
     assert set(operations.check({"HERALD_HOME": str(home)}, home)["slots"]) == {
+        "backup",
         "maintenance",
         "deep_maintenance",
+        "monthly_review",
     }
 
 

@@ -13,6 +13,7 @@ from herald_pipelines.calendar import Calendar, load_calendar
 from herald_pipelines.catchup import State
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.migrations import migrate
+from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.runs import HELD_TAG, holding, reap_dead_runs
 from herald_pipelines.scheduling import (
@@ -550,8 +551,10 @@ class TestCatchUp:
 
 
 def test_the_shipped_calendar_loads() -> None:
-    calendar = load_calendar(None, {"index_analysis", "index_rebuild"})
+    calendar = load_calendar(None, TASKS)
     assert [(slot.name, slot.schedule_name, slot.cron) for slot in calendar.slots] == [
+        ("backup", "backup_daily", "30 0 * * *"),
         ("maintenance", "maintenance_daily", "0 2 * * *"),
         ("deep_maintenance", "deep_maintenance_weekly", "0 1 * * 0"),
+        ("monthly_review", "monthly_review_monthly", "0 0 * * 0#1"),
     ]

@@ -7,6 +7,7 @@ import pytest
 
 from herald_pipelines.calendar import SHIPPED_CALENDAR, load_calendar
 from herald_pipelines.errors import UsageError
+from herald_pipelines.registry import TASKS
 from herald_pipelines.slots import WEEKDAYS, Cadence, CatchUpPolicy
 
 KNOWN = ("index_analysis", "index_rebuild", "log_rotation")
@@ -28,8 +29,15 @@ def mistakes(path: Path) -> list[str]:
 
 
 def test_the_shipped_calendar() -> None:
-    calendar = load_calendar(None, KNOWN)
-    maintenance, deep = calendar.slots
+    calendar = load_calendar(None, TASKS)
+    backup, maintenance, deep, review = calendar.slots
+    assert (backup.name, backup.cron, review.name, review.cron) == (
+        "backup",
+        "30 0 * * *",
+        "monthly_review",
+        "0 0 * * 0#1",
+    )
+    assert set(calendar.tasks) == set(TASKS)
     assert (maintenance.name, maintenance.cadence, maintenance.at) == (
         "maintenance",
         Cadence.DAILY,
@@ -148,10 +156,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
-    calendar = load_calendar(None, KNOWN)
-    with pytest.raises(UsageError, match=r"unknown slot 'x' \(known: deep_maintenance, maintenance\)"):
+    calendar = load_calendar(None, TASKS)
+    known = "backup, deep_maintenance, maintenance, monthly_review"
+    with pytest.raises(UsageError, match=rf"unknown slot 'x' \(known: {known}\)"):
         calendar.slot("x")
-    with pytest.raises(UsageError, match=r"unknown task 'x' \(known: index_analysis, index_rebuild\)"):
+    with pytest.raises(UsageError, match=r"unknown task 'x' \(known: application_backup, .*index_rebuild\)"):
         calendar.slot_of("x")
 
 
@@ -161,9 +170,7 @@ def test_the_shipped_file_explains_every_key() -> None:
 
 
 def test_a_calendar_begins_with_the_window_that_is_open_at_the_end_of_a_day():
-    calendar = load_calendar(None, frozenset({"index_analysis", "index_rebuild"})).beginning(
-        date(2026, 11, 24)
-    )
+    calendar = load_calendar(None, TASKS).beginning(date(2026, 11, 24))
     assert calendar.slot("maintenance").start == date(2026, 11, 24)
     assert calendar.slot("deep_maintenance").start == date(2026, 11, 22)
     assert calendar.beginning(date(2020, 1, 1)) == calendar

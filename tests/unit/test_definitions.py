@@ -56,13 +56,24 @@ def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {
         "assets": [
+            "herald/application_backup",
+            "herald/backup_retention",
+            "herald/backup_verification",
+            "herald/configuration_backup",
+            "herald/database_backup",
+            "herald/disaster_recovery_test",
             "herald/index_analysis",
             "herald/index_rebuild",
             "herald/index_stats",
             "herald/unused_index_report",
         ],
-        "jobs": ["deep_maintenance", "maintenance"],
-        "schedules": {"deep_maintenance_weekly": "0 1 * * 0", "maintenance_daily": "0 2 * * *"},
+        "jobs": ["backup", "deep_maintenance", "maintenance", "monthly_review", "restore"],
+        "schedules": {
+            "backup_daily": "30 0 * * *",
+            "deep_maintenance_weekly": "0 1 * * 0",
+            "maintenance_daily": "0 2 * * *",
+            "monthly_review_monthly": "0 0 * * 0#1",
+        },
         "sensors": ["request_missed_windows"],
     }
 
@@ -80,6 +91,14 @@ def test_checks_by_asset(definitions: dg.Definitions):
         for key in asset.check_keys
     }
     assert keys == {
+        ("backup_verification", "backup_is_recent"),
+        ("backup_verification", "backup_is_proven"),
+        ("backup_verification", "backup_is_verified"),
+        ("backup_verification", "backup_size_is_usual"),
+        ("backup_verification", "store_is_sound"),
+        ("backup_retention", "retention_is_sure"),
+        ("disaster_recovery_test", "drill_passed"),
+        ("disaster_recovery_test", "objectives_met"),
         ("index_stats", "statistics_old_enough"),
         ("index_analysis", "no_invalid_indexes"),
         ("index_analysis", "bloat_below_threshold"),

@@ -47,7 +47,8 @@ def test_commands_exist(document: Path):
 
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_files_that_are_named_exist(document: str):
-    rooms = [ROOT, ROOT / "herald_pipelines", ROOT / "herald_pipelines" / "database" / "indexes"]
+    package = ROOT / "herald_pipelines"
+    rooms = [ROOT, package, package / "backup", package / "database" / "indexes"]
     for name in re.findall(r"`((?:[\w.]+/)*[\w]+\.(?:py|yaml|sql|md|toml))`", (ROOT / document).read_text()):
         if name in EXAMPLES:
             continue

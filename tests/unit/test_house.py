@@ -112,7 +112,17 @@ def project_table() -> dict[str, Any]:
 
 
 def imported_names(tree: ast.Module) -> Iterator[str]:
+    """Yield what is imported when it runs: types are for pyright alone, so they may come from a development tool."""
+    for_types = {
+        node
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
     for node in ast.walk(tree):
+        if node in for_types:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

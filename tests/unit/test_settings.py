@@ -32,6 +32,16 @@ from herald_pipelines.settings import (
     resolve_secret,
     resolve_url,
 )
+from herald_pipelines.settings.backup import (
+    ApplicationSettings,
+    BackupLimits,
+    BackupSettings,
+    FilesSettings,
+    Objectives,
+    RetentionSettings,
+    S3Settings,
+    ServiceSettings,
+)
 from herald_pipelines.settings.fields import Range
 from herald_pipelines.settings.mistakes import NOT_IN_FILE
 from herald_pipelines.values import Capability, Mode
@@ -52,6 +62,14 @@ MODELS = {
     "databases.NAME.guards": Guards,
     "catch_up": CatchUpSettings,
     "indexes": IndexSettings,
+    "backup": BackupSettings,
+    "backup.s3": S3Settings,
+    "backup.application": ApplicationSettings,
+    "backup.configuration": FilesSettings,
+    "backup.retention": RetentionSettings,
+    "backup.limits": BackupLimits,
+    "backup.services[]": ServiceSettings,
+    "backup.objectives": Objectives,
 }
 # the same folder for every example of a property is fine: each one writes the file anew
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -240,7 +258,7 @@ catch_up: {max_attempts: 1:30}
         "22: databases.chat.lock_timeout_seconds: must be from 0.001 to 2147483, not 0",
         "23: databases.chat.indexes.bloat_threshold: must be from 0.01 to 0.99, not 1",
         "23: databases.chat.indexes.min_size_bytes: must be a whole number, not 1000000.0",
-        "24: home: unknown key (known: calendar, catch_up, databases, indexes, ops, version)",
+        "24: home: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, version)",
         "25: catch_up.max_attempts: must be a whole number, not '1:30'",
     ]
 
@@ -269,9 +287,18 @@ catch_up: {max_attempts: 1:30}
         ("calendar: herald.yaml/x", "herald.yaml/x cannot be read: not a directory"),
         ("calendar: /dev/zero", "/dev/zero cannot be read: not a regular file"),
         ('calendar: "a\\0b"', "cannot be read: no path has a NUL in it"),
-        ('"<url>": 1', "2: <url>: unknown key (known: calendar, catch_up, databases, indexes, ops, version)"),
-        ('"[key]": 1', "2: [key]: unknown key (known: calendar, catch_up, databases, indexes, ops, version)"),
-        ('"odd\\nkey": 1', "unknown key (known: calendar, catch_up, databases, indexes, ops, version)"),
+        (
+            '"<url>": 1',
+            "2: <url>: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, version)",
+        ),
+        (
+            '"[key]": 1',
+            "2: [key]: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, version)",
+        ),
+        (
+            '"odd\\nkey": 1',
+            "unknown key (known: backup, calendar, catch_up, databases, indexes, ops, version)",
+        ),
     ],
 )
 def test_mistakes_are_said_in_words(tmp_path: Path, text: str, mistake: str) -> None:
@@ -290,8 +317,8 @@ def test_a_task_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def places(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the path of each mapping with fixed keys; names of databases, replicas and tasks are free."""
-    if not path or path[-1] not in ("databases", "replicas", "tasks"):
+    """Yield the path of each mapping with fixed keys: names of databases, replicas, tasks and versions are free."""
+    if not path or path[-1] not in ("databases", "replicas", "tasks", "programs", "queries"):
         yield path
     for key, value in data.items():
         if isinstance(value, dict):
@@ -596,12 +623,16 @@ NUMBERS = [
 def test_a_number_outside_its_range_is_refused_with_the_range(
     tmp_path: Path, title: str, key: str, limits: Range
 ) -> None:
-    place = title.replace("NAME", "shop").replace("TASK", "a")
+    place = title.replace("NAME", "shop").replace("TASK", "a").replace("[]", ".0")
     entry: dict[str, Any] = {"url": "postgresql://db/shop"}
     data: dict[str, Any] = {"version": 1, "databases": {"shop": entry}}
     at = data
-    for part in place.split("."):
-        at = at.setdefault(part, {})
+    for part in title.replace("NAME", "shop").replace("TASK", "a").split("."):
+        if part.endswith("[]"):
+            inner: dict[str, Any] = {"name": "x"}
+            at[part.removesuffix("[]")], at = [inner], inner
+        else:
+            at = at.setdefault(part, {})
     for value in (limits.lowest, limits.highest):
         at[key] = value
         load(tmp_path, json.dumps(data))
@@ -641,10 +672,10 @@ def shown_default(model: type[Any], key: str) -> str:
     if key == "databases":
         return "the sample platform"
     default = field.get_default(call_default_factory=True)
-    if default is None:
-        return "none"
-    if isinstance(default, BaseModel):
-        return ""
+    if default is None or isinstance(default, BaseModel):
+        return "none" if default is None else ""
+    if isinstance(default, tuple) or key == "sse":
+        return f"`{json.dumps(default) if isinstance(default, tuple) else default}`"
     if key.endswith("_seconds"):
         return f"`{default:g}`"
     return f"`{str(default).lower()}`"

@@ -210,7 +210,7 @@ def test_a_server_that_cannot_start_says_why(server):
 
 @pytest.mark.usefixtures("pg15")
 def test_falls_back_to_the_programs_of_the_machine(home, monkeypatch):
-    monkeypatch.setattr(server_host, "_packaged", lambda: None)
+    monkeypatch.setattr(server_host, "packaged_binaries", lambda: None)
     monkeypatch.setattr(server_host, "_on_path", lambda: None)
     monkeypatch.setattr(server_host, "_debian", lambda: [server_programs(15)])
     server = EmbeddedServer(home, durable=False)
@@ -220,7 +220,7 @@ def test_falls_back_to_the_programs_of_the_machine(home, monkeypatch):
 
 
 def test_no_programs_are_named_with_what_to_install(home, monkeypatch):
-    monkeypatch.setattr(server_host, "_packaged", lambda: None)
+    monkeypatch.setattr(server_host, "packaged_binaries", lambda: None)
     monkeypatch.setattr(server_host, "_on_path", lambda: None)
     monkeypatch.setattr(server_host, "_debian", list)
     with pytest.raises(UsageError, match="no server programs of PostgreSQL 14 to 18 were found"):

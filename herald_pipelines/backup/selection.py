@@ -1,0 +1,72 @@
+"""Which backup is meant: by id, `latest`, `latest-proven`, or a moment. Pure."""
+
+from datetime import UTC, datetime
+
+from herald_pipelines.backup.facts import Kind, Scope, is_backup_id
+from herald_pipelines.backup.inventory import Backup, Catalog
+from herald_pipelines.errors import UsageError, unknown_value
+
+LATEST, LATEST_PROVEN = "latest", "latest-proven"
+SHOWN = 10
+
+
+def select_backup(catalog: Catalog, wanted: str, kind: Kind, name: str | None = None) -> Backup:
+    """Return the backup that is meant.
+
+    Args:
+        catalog: all there are.
+        wanted: an id; `latest`; `latest-proven`: the newest that was restored and compared; or a moment, such as
+            2026-11-24 or 2026-11-24T02:30 (UTC): the newest that began before it.
+        kind: of what.
+        name: of which database; needed where there are backups of several.
+
+    Raises:
+        UsageError: there is none, several databases are meant, or the text is none of these.
+    """
+    found = [each for each in catalog.of(kind) if not each.missing]
+    if is_backup_id(wanted):
+        chosen = [each for each in catalog.backups if each.manifest.id == wanted]
+        if not chosen:
+            known = [each.manifest.id for each in found[-SHOWN:]]
+            raise unknown_value("backup", wanted, known, hint="`herald backup list` shows all")
+        if chosen[0].manifest.kind is not kind:
+            raise UsageError(f"{wanted} is a backup of kind {chosen[0].manifest.kind}, not {kind}")
+        if name not in (None, chosen[0].manifest.name):
+            raise UsageError(f"{wanted} is a backup of {chosen[0].manifest.name}, not of {name}")
+        return chosen[0]
+    moment = None if wanted in (LATEST, LATEST_PROVEN) else _read_moment(wanted)
+    names = sorted({each.manifest.name for each in found})
+    if name is not None and name not in names:
+        raise unknown_value("database with a backup", name, names)
+    if name is None and len(names) > 1:
+        raise UsageError(
+            f"{wanted!r} may be of several databases (known: {', '.join(names)})",
+            hint="say which: --database NAME",
+        )
+    if wanted == LATEST:
+        chosen, what = found, "backup"
+    elif wanted == LATEST_PROVEN:
+        chosen, what = [each for each in found if each.proof(Scope.RESTORED)], "proven backup"
+    else:
+        moment = _read_moment(wanted)
+        chosen, what = (
+            [each for each in found if each.manifest.started_at <= moment],
+            f"backup before {wanted}",
+        )
+    chosen = [each for each in chosen if name in (None, each.manifest.name)]
+    if not chosen:
+        raise UsageError(
+            f"there is no {what} of {name or kind}", hint="`herald backup list` shows all there are"
+        )
+    return chosen[-1]
+
+
+def _read_moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no backup (known: an id, {LATEST}, {LATEST_PROVEN}, or a moment)",
+            hint="such as 2026-11-24T02:30; `herald backup list` shows the ids",
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,104 @@
+"""One function for `herald restore` and `herald drill`: takes the environment and what was asked, gives a document.
+
+They work where the ops database is gone too: the store, the key and a server are enough. Not here: parsing (cli_backup.py).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from herald_pipelines.backup.catalog import read_catalog
+from herald_pipelines.backup.drill import Drilled, drill_backup, write_report
+from herald_pipelines.backup.facts import Kind
+from herald_pipelines.backup.files_restore import undo_restore_files
+from herald_pipelines.backup.recovery import recover, resume_recovery
+from herald_pipelines.backup.recovery_plan import Mode, Wish, plan_recovery, reach_of
+from herald_pipelines.backup.restore_database import undo_restore
+from herald_pipelines.backup.selection import LATEST, select_backup
+from herald_pipelines.errors import GuardRefusal, UsageError, unknown_value
+from herald_pipelines.operations_backup import opened
+from herald_pipelines.values import utc_now
+
+Environ = Mapping[str, str]
+Document = dict[str, Any]
+
+
+def restore(environ: Environ, cwd: Path, wish: Wish, *, yes: bool) -> tuple[Document, int]:
+    """Plan a recovery, and do it when `yes`. Returns the document and the exit code: 3 where the plan refuses.
+
+    Raises:
+        HeraldError: it could not be planned, or a part of it failed.
+    """
+    with opened(environ, cwd, server=True) as bench:
+        settings, now = bench.environment.settings.backup, utc_now()
+        reach = reach_of(bench.environment.settings, bench.environment.targets)
+        plan = plan_recovery(bench.place, wish, reach, settings, now=now)
+        document: Document = {**plan.document(), "done": False, "results": []}
+        if plan.refusals:
+            return document, GuardRefusal.exit_code
+        if not yes:
+            return document, 0
+        results = recover(bench.place, plan, reach, settings, now=now, say=bench.say)
+        return {**document, "done": True, "results": results["parts"]}, 0
+
+
+def resume(environ: Environ, cwd: Path, *, discard: bool) -> Document:
+    """Go on with an interrupted recovery, or start its services and forget it."""
+    with opened(environ, cwd, server=True) as bench:
+        settings = bench.environment.settings
+        reach = reach_of(settings, bench.environment.targets)
+        done = resume_recovery(
+            bench.place, reach, settings.backup, now=utc_now(), say=bench.say, discard=discard
+        )
+    return {"mode": done["mode"], "done": not discard, "results": done["parts"]}
+
+
+def undo(environ: Environ, cwd: Path, *, mode: Mode, database: str | None, yes: bool) -> Document:
+    """Give a database, or a tree of files, back what a restore had replaced."""
+    with opened(environ, cwd, server=True) as bench:
+        if mode is Mode.FULL:
+            raise UsageError("a full recovery is undone part by part", hint="--mode database --database NAME")
+        if not yes:
+            return {"mode": mode.value, "done": False, "results": []}
+        if mode is not Mode.DATABASE:
+            done = undo_restore_files(bench.place, None, kind=Kind(mode.value), say=bench.say)
+            return {"mode": mode.value, "done": True, "results": [done]}
+        if database is None:
+            raise UsageError("which database is meant?", hint="--database NAME")
+        reach = reach_of(bench.environment.settings, bench.environment.targets)
+        done = undo_restore(
+            bench.place, reach.target(database), name=reach.datname(database), now=utc_now(), say=bench.say
+        )
+        return {"mode": mode.value, "done": True, "results": [done]}
+
+
+def drill(environ: Environ, cwd: Path, *, database: str | None) -> tuple[Document, int]:
+    """Drill with the newest backups now, beside the calendar; returns the report and the exit code."""
+    with opened(environ, cwd, server=True) as bench:
+        settings, place, now = bench.environment.settings, bench.place, utc_now()
+        catalog = read_catalog(place)
+        names = {each.manifest.name for each in catalog.of(Kind.DATABASE)}
+        if database is not None and database not in names:
+            raise unknown_value("database with a backup", database, names)
+        wanted = [(Kind.DATABASE, name) for name in sorted(names) if database in (None, name)]
+        if database is None:
+            wanted += [
+                (kind, kind.value) for kind in (Kind.APPLICATION, Kind.CONFIGURATION) if catalog.of(kind)
+            ]
+        if not wanted:
+            raise UsageError("there is no backup to drill with", hint="make one: herald backup create")
+        drilled: list[Drilled] = []
+        for kind, name in wanted:
+            backup = select_backup(catalog, LATEST, kind, name)
+            drilled.append(drill_backup(place, backup, settings.backup, now=now, say=bench.say))
+            bench.record(backup.manifest, drilled[-1].proof)
+        report = write_report(
+            place, drilled, settings.backup.objectives, window="", name=database or "all", now=now
+        )
+        document: Document = {
+            "report": report,
+            "objectives": settings.backup.objectives.model_dump(),
+            "backups": [each.document() for each in drilled],
+        }
+        passed = all(each.proof.passed for each in drilled)
+        return document, 0 if passed else 1

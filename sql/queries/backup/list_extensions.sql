@@ -1,0 +1,1 @@
+select extname as name, extversion as version from pg_extension order by extname
