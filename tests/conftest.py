@@ -7,10 +7,12 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from server_programs import MAJORS, MissingServerError, server_programs
+from s3_server import S3Server, running_s3_server
+from server_programs import MAJORS, MissingServerError, has_clients, server_programs
 from servers import TestServer, running_server, temporary_home
 
 RUNNING: list[TestServer] = []
@@ -22,8 +24,10 @@ NOT_ON_TARGETS = (
     "tests/integration/resources/",
     "tests/integration/test_migrations.py",
     "tests/integration/test_sample.py",
+    "tests/integration/backup/",
 )
-"""Tests of what is no work on a target database: they take the usual servers alone."""
+"""Tests of what is no work on a target database, and of backups, for which npm's builds lack pg_dump: they take the usual
+servers alone."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for name in list(os.environ):
-        if name.startswith(("PG", "HERALD_", "DAGSTER_")):
+        if name.startswith(("AWS_", "PG", "HERALD_", "DAGSTER_")):
             del os.environ[name]
 
 
@@ -51,16 +55,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     no_browser = [item for item in items if _may_miss_browser() and "chromium" in _fixtures(item)]
     no_root = [item for item in items if os.geteuid() != 0 and item.get_closest_marker("root")]
+    no_clients = [item for item in items if os.environ.get("CI") != "true" and _may_lack_clients(item)]
     groups = [
         *_without_server([item for item in items if item not in repeated]),
         (no_browser, "in a browser (not installed; root can: apt-get install chromium libatomic1)"),
         (no_root, "of what only root does"),
+        (no_clients, "of backups on PostgreSQL 15 (its pg_dump is not installed)"),
     ]
     config.stash[LEFT_OUT] = [f"{len(group)} tests {reason}" for group, reason in groups if group]
     left_out = [*repeated, *(item for group, _ in groups for item in group)]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let the process that started this one know what was left out, where several run tests side by side."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["left_out"] = session.config.stash.get(LEFT_OUT, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what one of several processes left out; all of them leave out the same."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -85,6 +103,11 @@ def _servers(item: pytest.Item) -> set[str]:
     return {f"pg{major}" for major in MAJORS} & {
         name for name in (*_fixtures(item), *parameters) if isinstance(name, str)
     }
+
+
+def _may_lack_clients(item: pytest.Item) -> bool:
+    on_15 = "pg15" in _servers(item) or "[15" in item.name
+    return item.nodeid.startswith("tests/integration/backup/") and on_15 and not has_clients(15)
 
 
 def _fixtures(item: pytest.Item) -> Sequence[str]:
@@ -127,6 +150,13 @@ def _session_server(major: int) -> Callable[[], Iterator[TestServer]]:
 
 
 pg14, pg15, pg16, pg17, pg18 = (_session_server(major) for major in MAJORS)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """Give an S3 service; each test makes its own buckets."""
+    with running_s3_server() as server:
+        yield server
 
 
 @pytest.fixture(params=[f"pg{major}" for major in TEST_SERVERS])

