@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -53,10 +53,15 @@ class Calendar:
         return tuple(task for slot in self.slots for task in slot.tasks)
 
     def beginning(self, day: date) -> "Calendar":
-        """Return the same calendar without the windows before the one of each slot that is open at the end of a day."""
-        end = datetime.combine(day + timedelta(days=1), time(0, 0), tzinfo=UTC) - timedelta(microseconds=1)
+        """Return the same calendar without the windows before the one of each slot that is open when a day begins.
+
+        It is the newest until that day's opens, so a task can run at any hour of the day.
+        """
+        begin = datetime.combine(day, time(0, 0), tzinfo=UTC)
         return Calendar(
-            tuple(replace(slot, start=max(slot.start, last_opening(slot, end).date())) for slot in self.slots)
+            tuple(
+                replace(slot, start=max(slot.start, last_opening(slot, begin).date())) for slot in self.slots
+            )
         )
 
     def slot(self, name: str) -> Slot:

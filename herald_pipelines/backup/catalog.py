@@ -198,7 +198,8 @@ def _read_backup(
     extra = tuple(
         each for name, each in names.items() if name not in named and not name.startswith(f"{PROOFS}/")
     )
-    proofs.sort(key=lambda each: each.at)
+    # Of one moment, the one that failed counts as the later.
+    proofs.sort(key=lambda each: (each.at, not each.passed))
     return Backup(manifest, whole, content, tuple(proofs), HOLD in names, missing, extra)
 
 

@@ -11,8 +11,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from herald_pipelines.calendar import load_calendar
+from herald_pipelines.registry import TASKS
 from herald_pipelines.resources.embedded import EmbeddedServer
 from herald_pipelines.resources.targets import EMBEDDED_OPS_DATABASE
+from herald_pipelines.slots import last_opening, window_key
+from herald_pipelines.values import utc_now
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent
@@ -59,13 +63,14 @@ def test_dg_checks_lists_and_launches(checkout: Path, home: Path):
         "herald/database_backup", "herald/application_backup", "herald/configuration_backup",
         "herald/backup_verification", "herald/backup_retention", "herald/disaster_recovery_test",
     }  # fmt: skip
-    today = (home / "since").read_text().strip()
-    dg(checkout, "launch", "--assets", "herald/index_stats", "--partition", f"ops|{today}")
+    slot = load_calendar(None, TASKS).slot("maintenance")
+    window = window_key(slot, last_opening(slot, utc_now()))
+    dg(checkout, "launch", "--assets", "herald/index_stats", "--partition", f"ops|{window}")
     with closing(psycopg2.connect(EmbeddedServer(home).url(EMBEDDED_OPS_DATABASE))) as connection:
         cursor = connection.cursor()
         cursor.execute(
             "select outcome from herald.maintenance_log"
             " where (database, task, window_key) = ('ops', 'index_analysis', %s) and object_name is null",
-            (today,),
+            (window,),
         )
         assert cursor.fetchall() == [("done",)]

@@ -1,6 +1,6 @@
 """The calendar's file: what it says, and every mistake in it at once."""
 
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from herald_pipelines.calendar import SHIPPED_CALENDAR, load_calendar
 from herald_pipelines.errors import UsageError
 from herald_pipelines.registry import TASKS
-from herald_pipelines.slots import WEEKDAYS, Cadence, CatchUpPolicy
+from herald_pipelines.slots import WEEKDAYS, Cadence, CatchUpPolicy, last_opening, opens_at, window_key
 
 KNOWN = ("index_analysis", "index_rebuild", "log_rotation")
 
@@ -169,8 +169,12 @@ def test_the_shipped_file_explains_every_key() -> None:
     assert all(f"{key}:" in text for key in ("cadence", "time", "day", "catch_up", "enabled", "tasks"))
 
 
-def test_a_calendar_begins_with_the_window_that_is_open_at_the_end_of_a_day():
+def test_a_calendar_begins_with_the_window_that_is_open_when_a_day_begins():
     calendar = load_calendar(None, TASKS).beginning(date(2026, 11, 24))
-    assert calendar.slot("maintenance").start == date(2026, 11, 24)
+    assert calendar.slot("maintenance").start == date(2026, 11, 23)
     assert calendar.slot("deep_maintenance").start == date(2026, 11, 22)
+    for hour in range(24):
+        for slot in calendar.slots:
+            newest = last_opening(slot, datetime(2026, 11, 24, hour, tzinfo=UTC))
+            assert opens_at(slot, window_key(slot, newest)) == newest
     assert calendar.beginning(date(2020, 1, 1)) == calendar
