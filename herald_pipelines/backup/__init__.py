@@ -9,7 +9,7 @@ What all need:
     lease.py, progress.py, tables.py, checks.py
 
 Making backups:
-    database.py                     pg_dump
+    database.py, sharing.py         pg_dump; which tables are dumped beside the rest
     files.py, roots.py, names.py, walk.py, file_reading.py, tar_stream.py, listing.py    trees
 
 Proving and keeping:

@@ -31,11 +31,13 @@ def has_store(settings: Settings, database: str) -> bool:
 def run_database_backup(context: TaskContext) -> TaskResult:
     """Dump the context's database into the store; in `observe` mode too, since it changes nothing."""
     target = context.targets.postgres(context.database, Capability.BACKUP, context.task)
-    programs = context.settings.backup.programs
+    programs, streams = context.settings.backup.programs, context.settings.backup.streams
     with repository(context.settings, context.targets.environ) as place:
         place.store.check()
         if context.dry_run:
-            return _planned("database_backup", plan_database(place, target, context.identity, programs))
+            return _planned(
+                "database_backup", plan_database(place, target, context.identity, programs, streams=streams)
+            )
         manifest = back_up_database(
             place,
             target,
@@ -44,6 +46,7 @@ def run_database_backup(context: TaskContext) -> TaskResult:
             origin=_origin(context, place),
             now=context.now,
             say=context.say,
+            streams=streams,
         )
         return _made("database_backup", context, place, manifest)
 

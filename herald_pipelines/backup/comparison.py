@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from herald_pipelines.backup.contents import Contents, DumpReader, Rows, UnorderedRows
-from herald_pipelines.backup.database import DUMP, STALL_SECONDS, TEXT_FORMS
-from herald_pipelines.backup.facts import Manifest
+from herald_pipelines.backup.database import STALL_SECONDS, TEXT_FORMS
+from herald_pipelines.backup.facts import DUMP, Manifest
 from herald_pipelines.backup.parts import open_part
 from herald_pipelines.backup.proofs import Unproven
 from herald_pipelines.backup.repository import Repository
@@ -72,7 +72,7 @@ def compare_contents(
     archive, database = DumpReader(), DumpReader()
     beside = _DatabaseSide(sides, database)
     with running(beside.read, beside.stop):
-        _read_archive(sides, archive)
+        _read_archives(sides, archive)
     if beside.error is not None:
         raise beside.error
     doubtful = {
@@ -96,11 +96,21 @@ def compare_contents(
     return details
 
 
-def _read_archive(sides: _Sides, reader: DumpReader) -> None:
-    """Have pg_restore write out the rows of the archive."""
+def _read_archives(sides: _Sides, reader: DumpReader) -> None:
+    """Read the rows of all archives of the backup."""
+    for part in sides.manifest.archives:
+        sequences = set(reader.contents.sequences)
+        _read_archive(sides, part.name, reader)
+        if part.name != DUMP:
+            # Sequences come with their tables, at another moment, and are restored from the dump alone.
+            reader.contents.sequences = sequences
+
+
+def _read_archive(sides: _Sides, part: str, reader: DumpReader) -> None:
+    """Have pg_restore write out the rows of an archive."""
     argv = [sides.clients.pg_restore, "--data-only", "--file=-"]
     with (
-        open_part(sides.repository, sides.manifest, DUMP) as clear,
+        open_part(sides.repository, sides.manifest, part) as clear,
         piping(argv, stall_seconds=STALL_SECONDS, takes_input=True) as pipe,
     ):
         pump = _Pump(clear, pipe)
@@ -175,7 +185,7 @@ def _compare_unordered(
     """
     say(f"comparing {len(names)} tables row by row")
     reader = DumpReader(unordered=names)
-    _read_archive(sides, reader)
+    _read_archives(sides, reader)
     same: set[bytes] = set()
     with sides.restored.session() as session:
         for name, value in COPY_FORMS.items():

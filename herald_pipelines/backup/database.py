@@ -1,20 +1,25 @@
 """Backs up one database: a snapshot, what a dump leaves out, and pg_dump streamed through the seal into the store.
 
 The dump is in custom format and uncompressed, because zstd and encryption follow; restoring can then select and go in
-parallel. Not here: the seal (sealing.py), what makes it visible (lease.py).
+parallel. Of a large database several programs dump at once, each a part of its own, from the same snapshot. Not here: the
+seal (sealing.py), what makes it visible (lease.py), who dumps which tables (sharing.py).
 """
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from herald_pipelines.backup.facts import (
+    DUMP,
+    ROWS,
     DatabaseFacts,
     Encryption,
     Kind,
@@ -26,17 +31,18 @@ from herald_pipelines.backup.facts import (
 )
 from herald_pipelines.backup.keys import BackupKey
 from herald_pipelines.backup.lease import Making, making
-from herald_pipelines.backup.progress import Progress
+from herald_pipelines.backup.progress import Progress, SharedProgress
 from herald_pipelines.backup.repository import Repository
+from herald_pipelines.backup.sharing import choose_streams, share_tables, table_pattern
 from herald_pipelines.errors import PermanentFailure, UsageError
 from herald_pipelines.resources.clients import ClientPrograms, find_clients
 from herald_pipelines.resources.gpg import Recipients
-from herald_pipelines.resources.pipes import piping
+from herald_pipelines.resources.pipes import Pipe, piping
 from herald_pipelines.resources.postgres import Postgres, Session, read_identity
 from herald_pipelines.values import DatabaseIdentity, Say, quote_identifier, utc_now
 
-DUMP, GLOBALS = "dump", "globals"
-DUMP_OBJECT, GLOBALS_OBJECT = "dump.pgdump.zst.gpg", "globals.json.zst.gpg"
+GLOBALS, GLOBALS_OBJECT = "globals", "globals.json.zst.gpg"
+ARCHIVE_SUFFIX = ".pgdump.zst.gpg"
 STALL_SECONDS = 900.0
 """How long pg_dump may give nothing: it reads the whole catalog first, and may wait for a lock."""
 LOCK_WAIT_SECONDS = 300
@@ -65,6 +71,7 @@ def back_up_database(
     origin: Origin,
     now: datetime,
     say: Say,
+    streams: int | None = None,
 ) -> Manifest:
     """Make a backup of a database, and return its manifest once it is visible.
 
@@ -76,6 +83,7 @@ def back_up_database(
         origin: for the manifest.
         now: when it begins.
         say: told of the progress.
+        streams: how many programs dump at once; None: by the size of the database and the processors.
 
     Raises:
         UsageError: no fitting programs, or the url leads to another database.
@@ -92,7 +100,8 @@ def back_up_database(
         facts = read_database_facts(session, clients)
         progress = Progress(f"backing up {identity.name}", facts.size_bytes, say)
         globals_part = _seal_globals(work, session)
-        dump_part = _seal_dump(work, target, clients, snapshot, progress)
+        shares = share_tables(facts.tables, _streams(facts, streams))
+        archives = _seal_archives(work, _dumps(clients, snapshot, shares), target, progress)
         manifest = Manifest(
             id=backup_id,
             kind=Kind.DATABASE,
@@ -106,7 +115,7 @@ def back_up_database(
             versions={**origin.versions, "pg_dump": clients.version},
             settings_sha256=origin.settings_sha256,
             encryption=describe_encryption(work.key),
-            parts=(globals_part, dump_part),
+            parts=(globals_part, *archives),
             database=facts,
         )
         work.publish(manifest)
@@ -114,7 +123,12 @@ def back_up_database(
 
 
 def plan_database(
-    repository: Repository, target: Postgres, identity: DatabaseIdentity, programs: Mapping[int, Path]
+    repository: Repository,
+    target: Postgres,
+    identity: DatabaseIdentity,
+    programs: Mapping[int, Path],
+    *,
+    streams: int | None = None,
 ) -> dict[str, Any]:
     """Return what a backup would be of, after all that would refuse it has been asked.
 
@@ -130,6 +144,7 @@ def plan_database(
         "database": facts.datname,
         "size_bytes": facts.size_bytes,
         "tables": len(facts.tables),
+        "streams": 1 + len(share_tables(facts.tables, _streams(facts, streams))),
         "pg_dump": str(clients.pg_dump),
         "pg_dump_version": clients.version,
     }
@@ -214,10 +229,15 @@ def _seal_globals(work: Making, session: Session) -> Part:
     return work.seal_part(GLOBALS, GLOBALS_OBJECT, source(), lambda _clear, _stored: None, lambda: None)
 
 
-def _seal_dump(
-    work: Making, target: Postgres, clients: ClientPrograms, snapshot: str, progress: Progress
-) -> Part:
-    argv = [
+def _streams(facts: DatabaseFacts, wanted: int | None) -> int:
+    return choose_streams(facts.size_bytes, len(os.sched_getaffinity(0)), wanted)
+
+
+def _dumps(
+    clients: ClientPrograms, snapshot: str, shares: tuple[tuple[TableFacts, ...], ...]
+) -> dict[str, list[str | Path]]:
+    """Return what dumps, by the name of the part: the first all but the rows that the others take."""
+    common: list[str | Path] = [
         clients.pg_dump,
         "--format=custom",
         "--compress=0",
@@ -225,12 +245,53 @@ def _seal_dump(
         f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
         "--no-password",
     ]
+    handed = [table_pattern(table) for share in shares for table in share]
+    found = {DUMP: [*common, *(f"--exclude-table-data={each}" for each in handed)]}
+    for number, share in enumerate(shares, start=2):
+        tables = [f"--table={table_pattern(table)}" for table in share]
+        found[f"{ROWS}{number}"] = [*common, "--data-only", "--strict-names", *tables]
+    return found
+
+
+def _seal_archives(
+    work: Making, dumps: Mapping[str, list[str | Path]], target: Postgres, progress: Progress
+) -> tuple[Part, ...]:
+    """Run all dumps at once into the store. The first that fails ends the others."""
     started = time.monotonic()
-    with piping(argv, env=target.client_environment(options=TEXT_FORMS), stall_seconds=STALL_SECONDS) as dump:
+    environ = target.client_environment(options=TEXT_FORMS)
+    shared = SharedProgress(progress)
+    with ExitStack() as stack, ThreadPoolExecutor(len(dumps)) as pool:
+        pipes = {
+            name: stack.enter_context(piping(argv, env=environ, stall_seconds=STALL_SECONDS))
+            for name, argv in dumps.items()
+        }
 
-        def require_success() -> None:
-            dump.finish(timeout_seconds=END_SECONDS)
+        def seal(name: str) -> Part:
+            pipe = pipes[name]
+            return work.seal_part(
+                name,
+                name + ARCHIVE_SUFFIX,
+                pipe.chunks(),
+                shared.of(name),
+                lambda: _require_success(pipe),
+            )
 
-        part = work.seal_part(DUMP, DUMP_OBJECT, dump.chunks(), progress.update, require_success)
-    progress.end(part.clear_bytes, part.stored_bytes, time.monotonic() - started)
-    return part
+        sealing: list[Future[Part]] = [pool.submit(seal, name) for name in dumps]
+        try:
+            wait(sealing, return_when=FIRST_EXCEPTION)
+            for each in sealing:
+                if each.done():
+                    each.result()
+        except BaseException:
+            # Those who still read come to the end of their stream, and find that it did not end well.
+            for pipe in pipes.values():
+                pipe.stop()
+            raise
+        parts = tuple(each.result() for each in sealing)
+    clear, stored = sum(each.clear_bytes for each in parts), sum(each.stored_bytes for each in parts)
+    progress.end(clear, stored, time.monotonic() - started)
+    return parts
+
+
+def _require_success(dump: Pipe) -> None:
+    dump.finish(timeout_seconds=END_SECONDS)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from herald_pipelines.backup.comparison import compare_contents
-from herald_pipelines.backup.database import DUMP
 from herald_pipelines.backup.facts import DatabaseFacts, Proof, Scope
 from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.proofs import Unproven, conclude
@@ -77,7 +76,8 @@ def prove_backup(
         raise UsageError(f"{backup.manifest.id} is no backup of a database")
 
     def restore_and_judge() -> dict[str, Any]:
-        others = tuple(part for part in backup.manifest.parts if part.name != DUMP)
+        # What is restored is verified on its way.
+        others = tuple(part for part in backup.manifest.parts if part not in backup.manifest.archives)
         verify_parts(repository, backup.manifest.model_copy(update={"parts": others}), clients, say)
         started = time.monotonic()
         with scratch_server(clients.major, programs, repository.work_folder) as server:

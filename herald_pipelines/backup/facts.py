@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+DUMP, ROWS = "dump", "rows-"
+"""Parts: the dump; and the rows of some tables each, where a large database is dumped by several programs at once."""
 LAYOUT = "v1"
 """First part of every key; rises when older programs could not read the rest."""
 MANIFEST, LEASE, HOLD, PROOFS = "manifest.json", "lease.json", "hold.json", "proofs"
@@ -45,7 +47,7 @@ class Part(Document):
     """One stream of a backup: an object of the store."""
 
     name: str
-    """dump, globals, files, listing."""
+    """dump, rows-2 and so on, globals, files, listing."""
     object: str
     """Name of its object beside the manifest."""
     clear_bytes: int
@@ -166,6 +168,11 @@ class Manifest(Document):
     def stored_bytes(self) -> int:
         """Of all parts."""
         return sum(part.stored_bytes for part in self.parts)
+
+    @property
+    def archives(self) -> tuple[Part, ...]:
+        """Those that pg_restore reads: the dump first, then the rows of tables that it leaves out."""
+        return tuple(part for part in self.parts if part.name == DUMP or part.name.startswith(ROWS))
 
     def part(self, name: str) -> Part:
         """Return a part by its name.

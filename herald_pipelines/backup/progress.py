@@ -1,6 +1,7 @@
 """Tells how far a long stream is: bytes, rate, and how long it may still take."""
 
 import time
+from collections.abc import Callable
 
 from herald_pipelines.values import Say, format_bytes, format_seconds
 
@@ -38,3 +39,26 @@ class Progress:
         self._say(
             f"{self._doing}: {format_bytes(clear_bytes)} in {format_seconds(seconds)}, stored as {format_bytes(stored_bytes)}"
         )
+
+
+class SharedProgress:
+    """The progress of streams that go on at once: their sum.
+
+    Args:
+        progress: of all of them.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def of(self, name: str) -> Callable[[int, int], None]:
+        """Return what one of them tells its (clear bytes, stored bytes)."""
+        self._counts[name] = (0, 0)
+
+        def update(clear_bytes: int, stored_bytes: int) -> None:
+            self._counts[name] = (clear_bytes, stored_bytes)
+            counts = list(self._counts.values())
+            self._progress.update(sum(each[0] for each in counts), sum(each[1] for each in counts))
+
+        return update

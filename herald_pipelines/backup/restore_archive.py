@@ -1,4 +1,4 @@
-"""The clear archive of a dump: fetched, verified and held while pg_restore reads it; it has no name on the disk.
+"""The clear archives of a backup: fetched, verified and held while pg_restore reads them; they have no name on the disk.
 
 pg_restore's workers each open the archive anew, which standard input does not allow. So it is a file without a name, held
 open by this process and named to them by /proc: when this process ends, however it does, the file is gone.
@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import psutil
 
-from herald_pipelines.backup.database import DUMP, GLOBALS
+from herald_pipelines.backup.database import GLOBALS
 from herald_pipelines.backup.facts import Manifest
 from herald_pipelines.backup.parts import open_part, read_part
 from herald_pipelines.backup.progress import Progress
@@ -55,29 +55,33 @@ def read_globals(repository: Repository, manifest: Manifest) -> Globals:
 
 
 @contextmanager
-def clear_archive(repository: Repository, manifest: Manifest, say: Say) -> Generator[Path]:
-    """Fetch, decrypt and verify the dump, and give a path by which programs of this user can open it for a block.
+def clear_archives(repository: Repository, manifest: Manifest, say: Say) -> Generator[tuple[Path, ...]]:
+    """Fetch, decrypt and verify all archives, and give paths by which programs of this user can open them for a block.
 
     Raises:
         PermanentFailure: the work folder cannot be written, or is full.
         HeraldError: as `open_part`.
     """
     folder = archive_folder(repository)
-    progress = Progress(f"fetching {manifest.id}", manifest.part(DUMP).clear_bytes, say)
+    parts = manifest.archives
+    progress = Progress(f"fetching {manifest.id}", sum(part.clear_bytes for part in parts), say)
     started, count = time.monotonic(), 0
+    paths: list[Path] = []
     with ExitStack() as stack:
-        with _writing(folder):
-            file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
-        with open_part(repository, manifest, DUMP) as chunks:
-            for chunk in chunks:
-                with _writing(folder):
-                    file.write(chunk)
-                count += len(chunk)
-                progress.update(count, 0)
-        with _writing(folder):
-            file.flush()
-        progress.end(count, manifest.part(DUMP).stored_bytes, time.monotonic() - started)
-        yield path_of(file)
+        for part in parts:
+            with _writing(folder):
+                file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+            with open_part(repository, manifest, part.name) as chunks:
+                for chunk in chunks:
+                    with _writing(folder):
+                        file.write(chunk)
+                    count += len(chunk)
+                    progress.update(count, 0)
+            with _writing(folder):
+                file.flush()
+            paths.append(path_of(file))
+        progress.end(count, sum(part.stored_bytes for part in parts), time.monotonic() - started)
+        yield tuple(paths)
 
 
 def path_of(file: IO[Any]) -> Path:

@@ -5,18 +5,18 @@ The database has a name that nobody uses; the caller made it and drops it when t
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from herald_pipelines.backup.facts import DatabaseFacts, Manifest, TableFacts
+from herald_pipelines.backup.facts import DatabaseFacts, Manifest
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.restore_archive import (
     archive_folder,
     choose_jobs,
-    clear_archive,
+    clear_archives,
     fast_settings,
     list_archive,
     path_of,
@@ -25,8 +25,10 @@ from herald_pipelines.backup.restore_archive import (
 from herald_pipelines.backup.restore_check import Checked, analyze_tables, check_restored
 from herald_pipelines.backup.restore_facts import reach
 from herald_pipelines.backup.restore_listing import (
+    Chosen,
     Entry,
     choose,
+    choose_rows,
     find_owners,
     find_superuser_entries,
     write_list,
@@ -103,9 +105,9 @@ def fill_database(
     facts, selection = source.facts, source.selection
     target = reach(source.target, database)
     jobs = choose_jobs()
-    with clear_archive(source.repository, source.manifest, say) as archive:
+    with clear_archives(source.repository, source.manifest, say) as archives:
         clock.lap("fetch")
-        entries = list_archive(source.clients, archive)
+        entries = list_archive(source.clients, archives[0])
         _require_rights(entries, source)
         notes += _list_subscriptions(entries)
         statements, role_notes = role_statements(source.content, source.new_roles, source.server)
@@ -115,7 +117,8 @@ def fill_database(
             f"alter database {quote_identifier(database)} owner to {quote_identifier(facts.owner)}"
         )
         clock.lap("roles")
-        with _chosen(source, entries, notes) as (options, expected):
+        chosen = _choose(source, entries, notes)
+        for archive, options in _passes(source, archives, entries, chosen):
             restore_archive(
                 source.clients,
                 archive,
@@ -126,6 +129,9 @@ def fill_database(
                 options=options,
                 watch=_watch(session, oid, database, say),
             )
+    expected = tuple(
+        each for each in facts.tables if not selection or selection.takes(each.schema_name, each.name)
+    )
     clock.lap("restore")
     if not selection:
         run_statements(session, setting_statements(database, facts), notes)
@@ -177,20 +183,14 @@ def _list_subscriptions(entries: Iterable[Entry]) -> list[str]:
     return [f"subscriptions are not restored, make them anew: {shown(names)}"] if names else []
 
 
-@contextmanager
-def _chosen(
-    source: Source, entries: tuple[Entry, ...], notes: list[str]
-) -> Generator[tuple[Sequence[str | Path], tuple[TableFacts, ...]]]:
-    """Give pg_restore's arguments, and the tables that must then be there."""
-    options: list[str | Path] = ["--no-tablespaces"] if source.missing_tablespaces else []
-    tables = source.facts.tables
+def _choose(source: Source, entries: tuple[Entry, ...], notes: list[str]) -> Chosen | None:
+    """Return what the selection takes of the dump; None: all of it."""
     if not source.selection:
-        yield options, tables
-        return
+        return None
     chosen = choose(
         entries,
         source.selection,
-        {(each.schema_name, each.name) for each in tables},
+        {(each.schema_name, each.name) for each in source.facts.tables},
         source.facts.roles,
     )
     if chosen.missing:
@@ -199,11 +199,40 @@ def _chosen(
         notes.append(f"tables that others need came without rows: {shown(chosen.without_rows)}")
     if chosen.left_out:
         notes.append(f"foreign keys to tables that are not selected: {shown(chosen.left_out)}")
-    expected = tuple(each for each in tables if source.selection.takes(each.schema_name, each.name))
-    with TemporaryFile("w", encoding="utf-8", dir=archive_folder(source.repository)) as file:
-        file.write(write_list(entries, chosen.ids))
-        file.flush()
-        yield [*options, f"--use-list={path_of(file)}"], expected
+    return chosen
+
+
+def _passes(
+    source: Source,
+    archives: tuple[Path, ...],
+    entries: tuple[Entry, ...],
+    chosen: Chosen | None,
+) -> Iterator[tuple[Path, list[str | Path]]]:
+    """Yield pg_restore's runs, each with its archive and arguments: indexes and keys come after the rows of all archives."""
+    dump, *others = archives
+    options: list[str | Path] = ["--no-tablespaces"] if source.missing_tablespaces else []
+    with ExitStack() as stack:
+
+        def use_list(text: str) -> str:
+            # Without a name, as the archives.
+            file = stack.enter_context(
+                TemporaryFile("w", encoding="utf-8", dir=archive_folder(source.repository))
+            )
+            file.write(text)
+            file.flush()
+            return f"--use-list={path_of(file)}"
+
+        own = options if chosen is None else [*options, use_list(write_list(entries, chosen.ids))]
+        if not others:
+            yield dump, own
+            return
+        yield dump, ["--section=pre-data", *own]
+        yield dump, ["--section=data", *own]
+        for archive in others:
+            rows = list_archive(source.clients, archive)
+            if ids := choose_rows(rows, entries, chosen):
+                yield archive, ["--section=data", use_list(write_list(rows, ids))]
+        yield dump, ["--section=post-data", *own]
 
 
 def _watch(session: Session, oid: int, database: str, say: Say) -> Callable[[], None]:

@@ -207,6 +207,21 @@ def choose(
     return Chosen(frozenset(ids), tuple(left_out), without_rows, missing)
 
 
+def choose_rows(rows: Iterable[Entry], dump: Iterable[Entry], chosen: Chosen | None) -> frozenset[int]:
+    """Return the entries to take of an archive that holds the rows of some tables.
+
+    Args:
+        rows: the entries of that archive.
+        dump: those of the dump, which has the definitions of the tables.
+        chosen: what a selection takes of the dump; None: all.
+    """
+    found = [each for each in rows if each.kind == "TABLE DATA"]
+    if chosen is not None:
+        taken = {each.rest for each in dump if each.kind == "TABLE" and each.id in chosen.ids}
+        found = [each for each in found if each.rest in taken.difference(chosen.without_rows)]
+    return frozenset(each.id for each in found)
+
+
 def write_list(entries: tuple[Entry, ...], ids: Collection[int]) -> str:
     """Return the list for --use-list, in the archive's order."""
     return "".join(f"{each.id}; 0 0 {each.kind} {each.rest}\n" for each in entries if each.id in ids)

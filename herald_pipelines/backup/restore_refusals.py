@@ -317,5 +317,5 @@ def against_selection(request: Request, facts: DatabaseFacts, occupant: Occupant
 
 
 def work_bytes(request: Request) -> int:
-    """Return what the clear archive takes."""
-    return sum(part.clear_bytes for part in request.manifest.parts if part.name == "dump")
+    """Return what the clear archives take."""
+    return sum(part.clear_bytes for part in request.manifest.archives)

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from herald_pipelines.backup.database import DUMP, GLOBALS
+from herald_pipelines.backup.database import GLOBALS
 from herald_pipelines.backup.dump_listing import find_missing, list_archive
-from herald_pipelines.backup.facts import Manifest, Part, Proof, Scope
+from herald_pipelines.backup.facts import DatabaseFacts, Manifest, Part, Proof, Scope
 from herald_pipelines.backup.files import FILES, LISTING
 from herald_pipelines.backup.files_archive import reading_files
 from herald_pipelines.backup.inventory import Backup
@@ -105,38 +105,50 @@ def verify_parts(
     """
     details: dict[str, Any] = {}
     seconds: dict[str, float] = {}
+    entries: list[str] = []
     for part in manifest.parts:
         started = time.monotonic()
         try:
-            details |= _verify_part(repository, manifest, part, clients, say)
+            if clients is not None and part in manifest.archives:
+                entries += _list_entries(repository, manifest, part, clients, say)
+            else:
+                details |= _verify_part(repository, manifest, part, say)
         except Damaged as error:
             if isinstance(error.__cause__, GpgFailed):
                 raise _explain(repository, manifest, part, error) from error
             raise
         seconds[part.name] = round(time.monotonic() - started, 3)
+    if clients is not None and manifest.database is not None and manifest.archives:
+        details |= _require_tables(manifest.database, entries)
     return {**details, "part_seconds": seconds}
 
 
-def _verify_part(
-    repository: Repository, manifest: Manifest, part: Part, clients: ClientPrograms | None, say: Say
-) -> dict[str, Any]:
+def _verify_part(repository: Repository, manifest: Manifest, part: Part, say: Say) -> dict[str, Any]:
     if manifest.files is not None and part.name in (FILES, LISTING):
         return _verify_files(repository, manifest, part)
     if part.name == GLOBALS:
         _require_globals(read_part(repository, manifest, GLOBALS))
         return {}
     with open_part(repository, manifest, part.name) as clear:
-        chunks = _telling(clear, manifest, part, say)
-        if part.name != DUMP or clients is None or manifest.database is None:
-            for _ in chunks:
-                pass
-            return {}
+        for _ in _telling(clear, manifest, part, say):
+            pass
+    return {}
+
+
+def _list_entries(
+    repository: Repository, manifest: Manifest, part: Part, clients: ClientPrograms, say: Say
+) -> list[str]:
+    with open_part(repository, manifest, part.name) as clear:
         try:
-            entries = list_archive(chunks, clients)
+            return list_archive(_telling(clear, manifest, part, say), clients)
         except CommandFailed as error:
             raise Unproven(f"the archive cannot be listed: {error.message}", {}) from error
-    missing = find_missing(manifest.database.tables, entries, of_standby=manifest.database.is_in_recovery)
-    details = {"entries": len(entries), "tables": len(manifest.database.tables)}
+
+
+def _require_tables(database: DatabaseFacts, entries: list[str]) -> dict[str, Any]:
+    """Compare what all archives list with what was to be dumped."""
+    missing = find_missing(database.tables, entries, of_standby=database.is_in_recovery)
+    details = {"entries": len(entries), "tables": len(database.tables)}
     if missing:
         raise Unproven(
             f"the archive lacks {len(missing)} of what its manifest names: {', '.join(missing[:MOST_NAMED])}",

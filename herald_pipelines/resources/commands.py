@@ -176,9 +176,13 @@ class PipedProcess:
             result = CommandResult((self.name,), code, "", complaint(), 0.0)
             raise CommandFailed(f"{self.name} {_ending(code)}{_tail(result)}", result=result)
 
+    def stop(self) -> None:
+        """End it and its whole group."""
+        _end_group(self._process, grace_seconds=KILL_GRACE_SECONDS)
+
     def end(self) -> None:
         """End it and its whole group, and close the pipes."""
-        _end_group(self._process, grace_seconds=KILL_GRACE_SECONDS)
+        self.stop()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with suppress(BrokenPipeError):

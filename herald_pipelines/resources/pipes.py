@@ -69,6 +69,10 @@ class Pipe:
             with suppress(BrokenPipeError):
                 self._process.input.close()
 
+    def stop(self) -> None:
+        """End it; whoever reads its output comes to an end. For another thread than the one that reads."""
+        self._process.stop()
+
     def finish(self, *, timeout_seconds: float) -> str:
         """Wait for its end, and return what it said on standard error.
 

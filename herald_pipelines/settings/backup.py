@@ -153,6 +153,8 @@ class BackupSettings(Model):
     """With recipients: the host that has the private key and verifies in full."""
     work_folder: Path | None = None
     """For what restoring needs on disk; none: <home>/work."""
+    streams: Annotated[Whole, AfterValidator(Range(1, 16))] | None = None
+    """How many pg_dump's share the work on a database; none: several from 10 GB on, one for two processors, four at most."""
     programs: Mapping[Annotated[int, Field(ge=14, le=18)], Path] = Field(default_factory=dict[int, Path])
     """By major version: folder of pg_dump, pg_restore and the server's programs, where they are not found by themselves."""
     application: ApplicationSettings = ApplicationSettings()

@@ -10,7 +10,7 @@ from herald_pipelines.backup.facts import Manifest
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.resources.gpg import keyless_gpg
 
-Backer = Callable[[str], Manifest]
+Backer = Callable[..., Manifest]
 
 
 @pytest.fixture
@@ -23,4 +23,4 @@ def repo(tmp_path: Path) -> Iterator[Repository]:
 @pytest.fixture
 def back_up(repo: Repository) -> Backer:
     """Give what makes a backup of a database, by its url."""
-    return lambda url: make_backup(repo, url)
+    return lambda url, **options: make_backup(repo, url, **options)

@@ -1,4 +1,4 @@
-"""Makes repositories and backups for tests; `python making.py STORE WORK URL` makes one backup, to be killed."""
+"""Makes repositories and backups for tests; `python making.py FOLDER URL STREAMS` makes one backup, to be killed."""
 
 import sys
 from pathlib import Path
@@ -26,12 +26,21 @@ def file_repository(folder: Path, gpg: Gpg, passphrases: tuple[str, ...] = (PASS
     return Repository(store, ring, "herald", "testhost", gpg, Gpg(), work)
 
 
-def make_backup(repo: Repository, url: str, *, name: str = "shop", say: Say = lambda _text: None) -> Manifest:
+def make_backup(
+    repo: Repository,
+    url: str,
+    *,
+    name: str = "shop",
+    say: Say = lambda _text: None,
+    streams: int | None = None,
+) -> Manifest:
     """Back a database up."""
     target = Postgres(url, name, "database_backup")
-    return back_up_database(repo, target, target.identity(), {}, origin=ORIGIN, now=utc_now(), say=say)
+    return back_up_database(
+        repo, target, target.identity(), {}, origin=ORIGIN, now=utc_now(), say=say, streams=streams
+    )
 
 
 if __name__ == "__main__":
     with keyless_gpg() as own:
-        make_backup(file_repository(Path(sys.argv[1]), own), sys.argv[2])
+        make_backup(file_repository(Path(sys.argv[1]), own), sys.argv[2], streams=int(sys.argv[3]))

@@ -17,13 +17,15 @@ import pytest
 from making import PASSPHRASE, make_backup
 
 from herald_pipelines.backup.catalog import read_catalog
-from herald_pipelines.backup.facts import Kind, Manifest
+from herald_pipelines.backup.facts import Kind, Manifest, Scope
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.unsealing import unseal
+from herald_pipelines.backup.verify import verify_backup
 from herald_pipelines.errors import HeraldError, PermanentFailure, UsageError
 from herald_pipelines.resources.clients import find_clients
 from herald_pipelines.resources.commands import CommandFailed
 from herald_pipelines.resources.pipes import piping
+from herald_pipelines.values import utc_now
 from servers import TestServer
 
 MAKER = Path(__file__).with_name("making.py")
@@ -264,12 +266,15 @@ def test_killed_at_any_moment_nothing_broken_is_visible(
         database_url,
         "create table big (t text)",
         "insert into big select repeat(md5(n::text), 10) from generate_series(1, 30000) n",
+        "create table bigger as select * from big",
     )
     whole = make_backup(repo, database_url)
     chance = random.Random(4)
     visible = 0
-    for _ in range(12):
-        maker = subprocess.Popen([sys.executable, str(MAKER), str(tmp_path), database_url], env=_environ())
+    for number in range(12):
+        maker = subprocess.Popen(
+            [sys.executable, str(MAKER), str(tmp_path), database_url, str(1 + number % 2)], env=_environ()
+        )
         time.sleep(chance.uniform(0.4, 2.2))
         maker.send_signal(signal.SIGKILL)
         maker.wait()
@@ -280,7 +285,8 @@ def test_killed_at_any_moment_nothing_broken_is_visible(
         visible = len(catalog.backups)
         _assert_no_dump_is_left(database_url)
     for backup in read_catalog(repo).backups:
-        assert "TABLE DATA public big" in listing(repo, backup.manifest)
+        assert "TABLE public big" in listing(repo, backup.manifest)
+        assert verify_backup(repo, backup, Scope.FULL, {}, now=utc_now(), say=lambda _text: None).passed
     assert visible >= 1
     assert whole.id in {each.manifest.id for each in read_catalog(repo).backups}
 

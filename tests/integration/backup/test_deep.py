@@ -122,11 +122,12 @@ def test_all_is_there(restore: Restorer) -> None:
     assert all(each["equal"] for each in details["tables"])
 
 
+@pytest.mark.parametrize("streams", [1, 3])
 def test_a_backup_is_proven_in_a_server_of_its_own(
-    repo: Repository, server: TestServer, database_url: str
+    repo: Repository, server: TestServer, database_url: str, streams: int
 ) -> None:
     execute(database_url, TYPES.replace("{database}", database_url.rsplit("/", 1)[1]))
-    make_backup(repo, database_url)
+    make_backup(repo, database_url, streams=streams)
     backup = only_backup(repo)
 
     def prove(*queries: str) -> Proof:

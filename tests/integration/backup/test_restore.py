@@ -82,10 +82,12 @@ def shop(server: TestServer, roles: None) -> str:
     return url
 
 
+@pytest.mark.parametrize("streams", [1, 4])
 def test_all_of_a_database_comes_back(
-    server: TestServer, shop: str, repo: Repository, back_up: Backer
+    server: TestServer, shop: str, repo: Repository, back_up: Backer, streams: int
 ) -> None:
-    manifest = back_up(shop)
+    manifest = back_up(shop, streams=streams)
+    assert len(manifest.archives) == streams
     before, facts = text_dump(shop, server.major), rows(shop, DATABASE_FACTS)
     with cursor(shop) as opened:
         opened.execute("drop table shop.events; update shop.orders set note = 'lost'; set role shop_owner")
