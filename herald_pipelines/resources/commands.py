@@ -279,8 +279,7 @@ def start(
     words = _words(argv)
     if end_with_parent:
         words = ["/bin/sh", "-c", LEASH, str(LEASH_GRACE_SECONDS), *words]
-    sink: int | IO[bytes] = subprocess.DEVNULL if log is None else log.open("ab")
-    try:
+    with (Path(os.devnull) if log is None else log).open("ab") as sink:
         process = _popen(
             words,
             env=env,
@@ -290,9 +289,6 @@ def start(
             output=sink,
             complaint=sink,
         )
-    finally:
-        if not isinstance(sink, int):
-            sink.close()
     return ChildProcess(process)
 
 

@@ -606,7 +606,11 @@ def range_of(model: type[BaseModel], key: str) -> Range | None:
     ranges = [
         each.func for each in marks if isinstance(each, AfterValidator) and isinstance(each.func, Range)
     ]
-    is_number = (type(field.default) in (int, float) and key != "version") or key.endswith("_seconds")
+    is_number = (
+        (type(field.default) in (int, float) and key != "version")
+        or key.endswith("_seconds")
+        or key == "streams"
+    )
     assert len(ranges) == is_number, key
     return ranges[0] if ranges else None
 
