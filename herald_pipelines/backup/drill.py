@@ -5,13 +5,10 @@ the store. Not here: judging a restored database (deep.py), a restored tree (com
 """
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from herald_pipelines.backup.compare import compare_tree
@@ -21,7 +18,7 @@ from herald_pipelines.backup.facts import Kind, Proof, Scope
 from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.proofs import Unproven, conclude
 from herald_pipelines.backup.repository import Repository
-from herald_pipelines.resources.descent import remove_tree
+from herald_pipelines.resources.own_folder import own_folder
 from herald_pipelines.settings import BackupSettings
 from herald_pipelines.settings.backup import Objectives
 from herald_pipelines.values import Say, format_seconds
@@ -97,29 +94,17 @@ def drill_files(repository: Repository, backup: Backup, *, now: datetime, say: S
     """
 
     def extract_and_compare() -> Mapping[str, Any]:
-        folder = Path(tempfile.mkdtemp(prefix="drill-", dir=repository.work_folder))
-        try:
+        with own_folder(repository.work_folder, "drill-") as folder:
             started = time.monotonic()
             extract_into(repository, backup.manifest, folder, say=say)
             details = {"restore_seconds": round(time.monotonic() - started, 3)}
             comparison = compare_tree(repository, backup, folder)
             details |= comparison.document()
-        finally:
-            _remove(folder)
         if not comparison.is_equal:
             raise Unproven(f"{comparison.differences} files are not as they were backed up", details)
         return details
 
     return _measure(backup, conclude(repository, backup, Scope.RESTORED, extract_and_compare, now=now), now)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, however deep what was extracted into it is."""
-    base = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        remove_tree(base, folder.name)
-    finally:
-        os.close(base)
 
 
 def write_report(

@@ -1,7 +1,6 @@
 """Where the backups of a platform are and what opens them, put together from the settings. Opens nothing by being made."""
 
 import socket
-import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from herald_pipelines.errors import UsageError
 from herald_pipelines.resources.gpg import Gpg, Passphrase, Secret, keyless_gpg
 from herald_pipelines.resources.object_store.base import ObjectStore
 from herald_pipelines.resources.object_store.open_store import S3Options, open_store
+from herald_pipelines.resources.own_folder import own_folder
 from herald_pipelines.settings import Settings, resolve_secret
 
 DEFAULT_STORE = "store"
@@ -60,9 +60,9 @@ def repository(settings: Settings, environ: Mapping[str, str]) -> Generator[Repo
             f"the work folder {work_folder} cannot be made: {(error.strerror or '').lower()}",
             hint="let backup.work_folder name one that this user may write",
         ) from error
-    with keyless_gpg() as gpg, tempfile.TemporaryDirectory(prefix="upload-", dir=work_folder) as spool:
+    with keyless_gpg(work_folder) as gpg, own_folder(work_folder, "upload-") as spool:
         yield Repository(
-            store=open_store(store_url(settings), _s3_options(settings, environ), work_folder=Path(spool)),
+            store=open_store(store_url(settings), _s3_options(settings, environ), work_folder=spool),
             ring=load_key_ring(settings, environ),
             platform=backup.platform,
             host=backup.host or host_name(),

@@ -4,7 +4,6 @@ gpg's word alone is never enough: python-gnupg calls truncated input a success, 
 whoever uses this counts and hashes on both sides. Not here: which keys there are (backup/keys.py).
 """
 
-import shutil
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ import gnupg  # pyright: ignore[reportMissingTypeStubs]
 
 from herald_pipelines.errors import PermanentFailure, UsageError
 from herald_pipelines.resources.commands import require_program
+from herald_pipelines.resources.own_folder import own_folder
 
 CHUNK_BYTES = 256 * 1024
 CIPHER = "AES256"
@@ -193,13 +193,14 @@ class Gpg:
 
 
 @contextmanager
-def keyless_gpg() -> Generator[Gpg]:
-    """Give a gpg with an empty folder of keys of its own, for passphrases: it takes no part of a user's settings."""
-    folder = Path(tempfile.mkdtemp(prefix="herald-gpg-"))
-    try:
+def keyless_gpg(parent: Path | None = None) -> Generator[Gpg]:
+    """Give a gpg with an empty folder of keys of its own, for passphrases: it takes no part of a user's settings.
+
+    Args:
+        parent: where that folder is made; the system's for what is temporary when left out.
+    """
+    with own_folder(parent or Path(tempfile.gettempdir()), "herald-gpg-") as folder:
         yield Gpg(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Nothing:
