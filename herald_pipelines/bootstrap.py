@@ -94,6 +94,10 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
     if environment.settings.embedded:
         server.create_database(EMBEDDED_OPS_DATABASE)
     report = migrate(environment.targets.ops("migrate", read_only=False))
+    if environment.settings.embedded:
+        # Elsewhere it is the operator's to create: it takes a superuser.
+        with environment.targets.ops("migrate").session() as session:
+            session.execute("create extension if not exists pg_stat_statements with schema public")
     for revision in report.applied:
         say(f"ops database: applied {revision}")
     home = environment.settings.home

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 
 import click
 
-from herald_pipelines import console, operations
+from herald_pipelines import console, console_performance, operations
 from herald_pipelines.cli_backup import backup, drill, restore
 from herald_pipelines.cli_output import (
     abandon,
@@ -24,6 +24,7 @@ from herald_pipelines.cli_output import (
     print_document,
     reason_of,
 )
+from herald_pipelines.cli_performance import queries
 from herald_pipelines.errors import HeraldError, UsageError
 from herald_pipelines.resources import interrupts
 
@@ -93,7 +94,8 @@ def run(*, task: str, window: str | None, database: str | None, dry_run: bool, a
     `herald config check` names the tasks.
     """
     outcome = operations.run(environ(), cwd(), task=task, window=window, database=database, dry_run=dry_run)
-    print_document(outcome.document, console.show_run, as_json=as_json)
+    show = console_performance.show_run if task == "performance_analysis" else console.show_run
+    print_document(outcome.document, show, as_json=as_json)
     return outcome.exit_code
 
 
@@ -145,6 +147,7 @@ def _tell_error(error: HeraldError) -> int:
 herald.add_command(backup)
 herald.add_command(restore)
 herald.add_command(drill)
+herald.add_command(queries)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -124,7 +124,7 @@ def indexes(environ: Environ, cwd: Path, *, database: str) -> Document:
     ):
         observe = environment.targets.postgres(database, Capability.OBSERVE, "indexes")
         identity = observe.identity()
-        ops = _reachable_ops(environment, notes)
+        ops = reachable_ops(environment, notes, "indexes")
         analysis = analyze_indexes(
             observe,
             environment.targets.replicas(database, "indexes"),
@@ -364,10 +364,10 @@ def _entry(environment: Environment, task: str, database: str, launched: Launche
     }
 
 
-def _reachable_ops(environment: Environment, notes: list[str]) -> Postgres | None:
+def reachable_ops(environment: Environment, notes: list[str], task: str) -> Postgres | None:
     """Return the ops database, or None with a note when it cannot be reached or holds no schema of ours yet."""
     try:
-        ops = environment.targets.ops("indexes", read_only=True)
+        ops = environment.targets.ops(task, read_only=True)
         with ops.session() as session:
             if session.fetch("ledger/find_schema"):
                 return ops

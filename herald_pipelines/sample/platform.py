@@ -123,6 +123,7 @@ def create_sample(
         _fill_tables(session, shape, say)
         _churn_tables(session, shape, say)
         _vacuum_tables(session, say)
+        session.fetch("sample/forget_statements")
         say("workload: running the platform's queries")
         run_workload(writable, rounds=range(WORKLOAD_ROUNDS), seed=seed)
         report = SampleReport(

@@ -2,6 +2,7 @@
 
     models.py     what may be said, with defaults and units
     backup.py     the same of backups
+    performance.py  the same of the performance of queries
     fields.py     what the models are made of: the strict base, names, numbers with their limits
     urls.py       what the models take for a url, and references to secrets
     conninfo.py   database urls as connection parameters
@@ -27,6 +28,7 @@ from herald_pipelines.settings.models import (
     Settings,
     TaskSettings,
 )
+from herald_pipelines.settings.performance import PerformanceSettings
 from herald_pipelines.settings.secrets import resolve_secret, resolve_url
 from herald_pipelines.settings.urls import CapabilityUrls, SecretRef
 
@@ -41,6 +43,7 @@ __all__ = [
     "Guards",
     "IndexSettings",
     "OpsSettings",
+    "PerformanceSettings",
     "SecretRef",
     "Settings",
     "TaskSettings",

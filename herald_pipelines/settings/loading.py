@@ -64,6 +64,7 @@ def describe(settings: Settings) -> dict[str, Any]:
     for name in settings.names():
         target = said["databases"][name] if name in said["databases"] else said["ops"]
         target["indexes"] = settings.indexes_of(name).model_dump(mode="json")
+        target["performance"] = settings.performance_of(name).model_dump(mode="json")
     return said | {"embedded": settings.embedded}
 
 

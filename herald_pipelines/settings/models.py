@@ -29,6 +29,7 @@ from herald_pipelines.settings.fields import (
     from_folder,
 )
 from herald_pipelines.settings.files import MOST_YAML_BYTES, explain, read_text_file, show_file
+from herald_pipelines.settings.performance import PerformanceSettings
 from herald_pipelines.settings.urls import CapabilityUrls, SecretRef, Url, Value
 from herald_pipelines.values import Capability, Mode
 
@@ -110,6 +111,9 @@ class DatabaseSettings(Model):
     indexes: IndexSettings | None = None
     """What differs from the `indexes` of the top level; keys that are not given are taken from there."""
 
+    performance: PerformanceSettings | None = None
+    """The same of the `performance` of the top level."""
+
     def task(self, name: str) -> TaskSettings:
         """Return what is said about a task; nothing, when it is not named."""
         return self.tasks.get(name, TaskSettings())
@@ -162,6 +166,7 @@ class Settings(Model):
     """A calendar in place of the shipped one; a relative path starts at the folder of herald.yaml."""
     catch_up: CatchUpSettings = CatchUpSettings()
     indexes: IndexSettings = IndexSettings()
+    performance: PerformanceSettings = PerformanceSettings()
     backup: BackupSettings = BackupSettings()
     home: Path = Path(".herald")
     """Where we keep our own files. Not a key of the file: HERALD_HOME, else .herald in the current folder."""
@@ -209,6 +214,13 @@ class Settings(Model):
         if own is None:
             return self.indexes
         return self.indexes.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    def performance_of(self, database: str) -> PerformanceSettings:
+        """Return the thresholds of performance of a database: the common ones, overridden by its own."""
+        own = self.database(database).performance
+        if own is None:
+            return self.performance
+        return self.performance.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
 
     @field_validator("calendar")
     @classmethod

@@ -65,12 +65,16 @@ def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
             "herald/index_analysis",
             "herald/index_rebuild",
             "herald/index_stats",
+            "herald/performance_analysis",
+            "herald/performance_baseline",
+            "herald/statement_snapshot",
             "herald/unused_index_report",
         ],
-        "jobs": ["backup", "deep_maintenance", "maintenance", "monthly_review", "restore"],
+        "jobs": ["backup", "deep_maintenance", "inspection", "maintenance", "monthly_review", "restore"],
         "schedules": {
             "backup_daily": "30 0 * * *",
             "deep_maintenance_weekly": "0 1 * * 0",
+            "inspection_daily": "0 4 * * *",
             "maintenance_daily": "0 2 * * *",
             "monthly_review_monthly": "0 0 * * 0#1",
         },
@@ -104,6 +108,10 @@ def test_checks_by_asset(definitions: dg.Definitions):
         ("index_analysis", "bloat_below_threshold"),
         ("index_rebuild", "promised_gain_achieved"),
         ("index_rebuild", "no_leftovers"),
+        ("statement_snapshot", "statements_are_tracked"),
+        ("performance_analysis", "no_query_regressions"),
+        ("performance_analysis", "no_slow_queries"),
+        ("performance_baseline", "baseline_is_sound"),
     }
 
 

@@ -23,6 +23,7 @@ from herald_pipelines.settings import (
     Guards,
     IndexSettings,
     OpsSettings,
+    PerformanceSettings,
     SecretRef,
     Settings,
     TaskSettings,
@@ -62,6 +63,7 @@ MODELS = {
     "databases.NAME.guards": Guards,
     "catch_up": CatchUpSettings,
     "indexes": IndexSettings,
+    "performance": PerformanceSettings,
     "backup": BackupSettings,
     "backup.s3": S3Settings,
     "backup.application": ApplicationSettings,
@@ -258,7 +260,7 @@ catch_up: {max_attempts: 1:30}
         "22: databases.chat.lock_timeout_seconds: must be from 0.001 to 2147483, not 0",
         "23: databases.chat.indexes.bloat_threshold: must be from 0.01 to 0.99, not 1",
         "23: databases.chat.indexes.min_size_bytes: must be a whole number, not 1000000.0",
-        "24: home: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, version)",
+        "24: home: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, performance, version)",
         "25: catch_up.max_attempts: must be a whole number, not '1:30'",
     ]
 
@@ -289,15 +291,15 @@ catch_up: {max_attempts: 1:30}
         ('calendar: "a\\0b"', "cannot be read: no path has a NUL in it"),
         (
             '"<url>": 1',
-            "2: <url>: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, version)",
+            "2: <url>: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, performance, version)",
         ),
         (
             '"[key]": 1',
-            "2: [key]: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, version)",
+            "2: [key]: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, performance, version)",
         ),
         (
             '"odd\\nkey": 1',
-            "unknown key (known: backup, calendar, catch_up, databases, indexes, ops, version)",
+            "unknown key (known: backup, calendar, catch_up, databases, indexes, ops, performance, version)",
         ),
     ],
 )

@@ -1,0 +1,5 @@
+delete from herald.performance_baseline as b
+where b.database = %(database)s
+    and b.system_identifier = %(system_identifier)s
+    and b.database_oid = %(database_oid)s
+    and b.window_key = %(window)s

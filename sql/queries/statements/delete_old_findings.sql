@@ -1,0 +1,5 @@
+delete from herald.query_finding as f
+where f.database = %(database)s
+    and f.system_identifier = %(system_identifier)s
+    and f.database_oid = %(database_oid)s
+    and f.found_at < %(before)s
