@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from herald_pipelines.settings.fields import Duration, Model, Number, Range, Switch, Whole
+from herald_pipelines.settings.fields import Duration, Model, Number, Range, Seconds, Switch, Whole
 
 Share = Annotated[Number, AfterValidator(Range(0, 1))]
 
@@ -18,7 +18,7 @@ class PerformanceSettings(Model):
     """Calls in the window and in the baseline from which on two means are compared."""
     regression_ratio: Annotated[Number, AfterValidator(Range(1.01, 1000))] = 2.0
     """Times the baseline's mean above which a query became slower."""
-    regression_seconds: Duration = 0.005
+    regression_seconds: Seconds = 0.005
     """What a call must take longer at least: below it, ratios are noise."""
     regression_share: Share = 0.01
     """Share of all execution time that a regression must cost."""

@@ -44,7 +44,14 @@ def run_performance_analysis(context: TaskContext) -> TaskResult:
     )
     if context.ops is not None and not context.dry_run and analysis.hindrance is None:
         with context.ops.session() as ops:
-            write_findings(ops, context.identity, context.window, finding_rows(analysis))
+            write_findings(
+                ops,
+                context.identity,
+                context.window,
+                finding_rows(analysis),
+                now=context.now,
+                keep_days=settings.keep_days,
+            )
     document = describe_analysis(analysis)
     summary = summarize_analysis(analysis)
     hindrance = {} if analysis.hindrance is None else {"hindrance": analysis.hindrance}

@@ -125,7 +125,6 @@ def record_reading(
         ops.fetch("statements/write_texts", **about(identity), texts=to_json(kept))
     old = {**about(identity), "before": reading.taken_at - timedelta(days=keep_days)}
     ops.fetch("statements/delete_old_readings", **old, reading_id=reading_id)
-    ops.fetch("statements/delete_old_findings", **old)
     ops.fetch("statements/delete_old_texts", **old)
 
 
@@ -179,18 +178,27 @@ def read_histories(
 
 
 def write_findings(
-    ops: Session, identity: DatabaseIdentity, window: str, rows: Sequence[Mapping[str, Any]]
+    ops: Session,
+    identity: DatabaseIdentity,
+    window: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    now: datetime,
+    keep_days: int,
 ) -> None:
-    """Write what was found in a window; a second analysis of a window replaces the first.
+    """Write what was found in a window, and remove what is older than is kept; a second analysis replaces the first.
 
     Args:
         ops: writable session in the ops database.
         identity: whose queries these are.
         window: window key.
         rows: the columns of herald.query_finding that follow the window's.
+        now: the time of the analysis.
+        keep_days: how long findings are kept.
     """
     ops.fetch("statements/delete_findings", **about(identity), window=window)
     ops.fetch("statements/write_findings", **about(identity), window=window, rows=to_json(rows))
+    ops.fetch("statements/delete_old_findings", **about(identity), before=now - timedelta(days=keep_days))
 
 
 def about(identity: DatabaseIdentity) -> dict[str, object]:

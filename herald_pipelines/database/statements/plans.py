@@ -5,6 +5,7 @@ plans it. So it is planned by the least role, in a read-only transaction that is
 and never by a superuser of a database that is not ours.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from herald_pipelines.values import quote_identifier
 FIRST_WITH_GENERIC_PLAN = 160000
 PLAN_SECONDS = 5.0
 """statement_timeout of planning one text, and lock_timeout of its tables at a tenth."""
+
+
+_OWN_SCHEMA = re.compile(r'"\$user"|(?<![\w"$])\$user(?![\w"$])')
 
 
 @dataclass(frozen=True)
@@ -92,5 +96,5 @@ def _explain(session: Session, text: str, user: str | None) -> str:
 def _use_search_path(session: Session, user: str) -> None:
     """Name tables as the role's own sessions do from their beginning."""
     found = session.fetch_one("statements/find_search_path", role=user)["search_path"]
-    path = found.replace('"$user"', quote_identifier(user)).replace("$user", quote_identifier(user))
+    path = _OWN_SCHEMA.sub(lambda _: quote_identifier(user), found)
     session.fetch("statements/set_search_path", path=path)
