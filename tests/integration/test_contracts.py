@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,21 @@ def test_documents(bank: Bank) -> None:
         run("run", task, "--database", "bank", "--dry-run", title=title)
         run("run", task, "--database", "bank", title=title)
     run("windows", "--missed", title="herald windows")
+    _run_performance(bank, run)
     check_documents("documents.yaml", documents)
+
+
+def _run_performance(bank: Bank, run: Callable[..., None]) -> None:
+    """Run the tasks and the command on statements of which there is something to say."""
+    execute(bank.url, "create extension pg_stat_statements schema public")
+    execute(bank.url, "select pg_sleep(1.1)")
+    run("queries", title="herald queries")
+    for task in ("performance_analysis", "performance_baseline_update"):
+        for words in (("--dry-run",), ()):
+            run("run", task, "--database", "bank", *words, title=f"herald run {task}")
+    reachable, bank.environ["BANK_OBSERVE"] = bank.environ["BANK_OBSERVE"], GONE
+    run("queries", title="herald queries", code=1)
+    bank.environ["BANK_OBSERVE"] = reachable
 
 
 def test_document_of_the_demo(home: Path) -> None:
