@@ -25,6 +25,7 @@ from herald_pipelines.cli_output import (
     reason_of,
 )
 from herald_pipelines.cli_performance import queries
+from herald_pipelines.cli_security import security
 from herald_pipelines.errors import HeraldError, UsageError
 from herald_pipelines.resources import interrupts
 
@@ -148,6 +149,7 @@ herald.add_command(backup)
 herald.add_command(restore)
 herald.add_command(drill)
 herald.add_command(queries)
+herald.add_command(security)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,6 +19,7 @@ from herald_pipelines.bootstrap import prepare, running
 from herald_pipelines.calendar import load_calendar
 from herald_pipelines.database.indexes.analysis import analyze_indexes, describe_indexes
 from herald_pipelines.database.indexes.assets import PROPOSED
+from herald_pipelines.database.security.acceptance import check_accepted
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError, UsageError, unknown_value
 from herald_pipelines.launch import Launched, dagster_instance, launch
@@ -67,7 +68,7 @@ def check(environ: Environ, cwd: Path) -> Document:
         mistakes.append(error)
     if not mistakes:
         try:
-            key = _check_backup(environ, cwd)
+            key = _check_meaning(environ, cwd)
         except UsageError as error:
             mistakes.append(error)
     if mistakes:
@@ -81,9 +82,10 @@ def check(environ: Environ, cwd: Path) -> Document:
     }
 
 
-def _check_backup(environ: Environ, cwd: Path) -> str | None:
-    """Try the keys of a configured store, and return the fingerprint of the current one."""
+def _check_meaning(environ: Environ, cwd: Path) -> str | None:
+    """Check accepted risks, try the keys of a configured store, and return the fingerprint of the current one."""
     settings = Environment.load(environ, cwd).settings
+    check_accepted(settings)
     return None if settings.backup.store is None else check_keys(settings, environ).current.fingerprint
 
 

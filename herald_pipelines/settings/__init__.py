@@ -3,6 +3,7 @@
     models.py     what may be said, with defaults and units
     backup.py     the same of backups
     performance.py  the same of the performance of queries
+    security.py   the same of security
     fields.py     what the models are made of: the strict base, names, numbers with their limits
     urls.py       what the models take for a url, and references to secrets
     conninfo.py   database urls as connection parameters
@@ -30,11 +31,13 @@ from herald_pipelines.settings.models import (
 )
 from herald_pipelines.settings.performance import PerformanceSettings
 from herald_pipelines.settings.secrets import resolve_secret, resolve_url
+from herald_pipelines.settings.security import AcceptedRisk, SecuritySettings
 from herald_pipelines.settings.urls import CapabilityUrls, SecretRef
 
 __all__ = [
     "OPS",
     "SAMPLE",
+    "AcceptedRisk",
     "BackupSettings",
     "CapabilityUrls",
     "CatchUpSettings",
@@ -45,6 +48,7 @@ __all__ = [
     "OpsSettings",
     "PerformanceSettings",
     "SecretRef",
+    "SecuritySettings",
     "Settings",
     "TaskSettings",
     "check_config",

@@ -30,6 +30,7 @@ from herald_pipelines.settings.fields import (
 )
 from herald_pipelines.settings.files import MOST_YAML_BYTES, explain, read_text_file, show_file
 from herald_pipelines.settings.performance import PerformanceSettings
+from herald_pipelines.settings.security import SecuritySettings
 from herald_pipelines.settings.urls import CapabilityUrls, SecretRef, Url, Value
 from herald_pipelines.values import Capability, Mode
 
@@ -168,6 +169,7 @@ class Settings(Model):
     indexes: IndexSettings = IndexSettings()
     performance: PerformanceSettings = PerformanceSettings()
     backup: BackupSettings = BackupSettings()
+    security: SecuritySettings = SecuritySettings()
     home: Path = Path(".herald")
     """Where we keep our own files. Not a key of the file: HERALD_HOME, else .herald in the current folder."""
     source: Path | None = None

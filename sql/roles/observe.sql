@@ -12,6 +12,9 @@
 --   read the rows themselves; grant the indexed columns alone, or leave it and large indexes are measured instead:
 --       grant usage on schema shop to herald_observe;
 --       grant select (id, customer_id) on shop.orders to herald_observe;
+--   Lines of pg_hba.conf, which the scans of security judge; without, they are told as not visible:
+--       grant select on pg_hba_file_rules to herald_observe;
+--       grant execute on function pg_hba_file_rules() to herald_observe;
 do $$
 begin
     if not exists (select from pg_catalog.pg_roles where rolname = 'herald_observe') then

@@ -131,7 +131,7 @@ def test_from_an_older_revision_keeps_the_rows(
     for path in (tree / "migrations").glob("*.sql"):
         if path.stem != ALL[0]:
             path.unlink()
-    for name in ("backup_health", "index_health", "rebuild_gains"):
+    for name in ("backup_health", "index_health", "open_findings", "rebuild_gains", "security_posture"):
         (tree / "views" / f"{name}.sql").unlink()
     assert migrate(ops).to_revision == "0001"
     run(ops, "insert into herald.target_database values ('shop', '7', 5, 'shop', 180000)")

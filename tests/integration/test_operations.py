@@ -221,6 +221,7 @@ def test_config_check_tells_the_mistakes_of_both_files(home: Path) -> None:
     assert set(operations.check({"HERALD_HOME": str(home)}, home)["slots"]) == {
         "backup",
         "maintenance",
+        "inspection",
         "deep_maintenance",
         "monthly_review",
     }

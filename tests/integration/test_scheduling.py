@@ -555,6 +555,7 @@ def test_the_shipped_calendar_loads() -> None:
     assert [(slot.name, slot.schedule_name, slot.cron) for slot in calendar.slots] == [
         ("backup", "backup_daily", "30 0 * * *"),
         ("maintenance", "maintenance_daily", "0 2 * * *"),
+        ("inspection", "inspection_daily", "0 4 * * *"),
         ("deep_maintenance", "deep_maintenance_weekly", "0 1 * * 0"),
         ("monthly_review", "monthly_review_monthly", "0 0 * * 0#1"),
     ]

@@ -31,6 +31,7 @@ def mistakes(path: Path) -> list[str]:
 def test_the_shipped_calendar() -> None:
     calendar = load_calendar(None, TASKS)
     backup, maintenance, inspection, deep, review = calendar.slots
+    assert (inspection.name, inspection.cron) == ("inspection", "0 4 * * *")
     assert (backup.name, backup.cron, review.name, review.cron) == (
         "backup",
         "30 0 * * *",

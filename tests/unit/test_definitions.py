@@ -68,6 +68,8 @@ def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
             "herald/performance_analysis",
             "herald/performance_baseline",
             "herald/statement_snapshot",
+            "herald/security_audit",
+            "herald/security_scan",
             "herald/unused_index_report",
         ],
         "jobs": ["backup", "deep_maintenance", "inspection", "maintenance", "monthly_review", "restore"],
@@ -112,6 +114,10 @@ def test_checks_by_asset(definitions: dg.Definitions):
         ("performance_analysis", "no_query_regressions"),
         ("performance_analysis", "no_slow_queries"),
         ("performance_baseline", "baseline_is_sound"),
+        ("security_scan", "no_new_findings"),
+        ("security_scan", "no_open_findings"),
+        ("security_audit", "no_overdue_findings"),
+        ("security_audit", "accepted_risks_hold"),
     }
 
 

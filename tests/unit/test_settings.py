@@ -45,6 +45,7 @@ from herald_pipelines.settings.backup import (
 )
 from herald_pipelines.settings.fields import Range
 from herald_pipelines.settings.mistakes import NOT_IN_FILE
+from herald_pipelines.settings.security import AcceptedRisk, SecuritySettings
 from herald_pipelines.values import Capability, Mode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,8 @@ MODELS = {
     "backup.limits": BackupLimits,
     "backup.services[]": ServiceSettings,
     "backup.objectives": Objectives,
+    "security": SecuritySettings,
+    "security.accepted[]": AcceptedRisk,
 }
 # the same folder for every example of a property is fine: each one writes the file anew
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,173 @@
+"""Pure: what was found, as rows for machines and as tables for the UI."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from herald_pipelines.database.security.acceptance import Weighed
+from herald_pipelines.database.security.history import Remembered, count_open
+from herald_pipelines.database.security.scan import Past, Scan
+from herald_pipelines.tasks import Markdown
+
+TABLE_ROWS = 50
+"""Rows of a table in the UI; the ops database and --json hold all."""
+
+Document = dict[str, Any]
+
+
+def describe(scan: Scan, past: Past | None) -> Document:
+    """Return all of a scan for machines.
+
+    Args:
+        scan: of one database.
+        past: what is new and resolved; None where the ops database cannot tell.
+    """
+    return {
+        "summary": summarize(scan, past),
+        "findings": [_finding(each, past) for each in scan.weighed],
+        "resolved": [_resolved(each) for each in past.resolved] if past else [],
+        "not_visible": [
+            {"rule": each.rule, "title": each.title, "reason": each.reason, "needs": each.needs}
+            for each in scan.judgement.hidden
+        ],
+        "unused_acceptances": [
+            {"finding": risk.finding, "until": risk.until.isoformat(), "reason": risk.reason}
+            for risk in scan.unused
+        ],
+    }
+
+
+def summarize(scan: Scan, past: Past | None) -> dict[str, int | float | str]:
+    """Count what a scan found: `critical` to `low` are those that are not accepted."""
+    opened = count_open(scan.weighed)
+    counts: dict[str, int | float | str] = {
+        "rules": len(scan.judgement.rules),
+        "not_visible": len(scan.judgement.hidden),
+        "open": sum(opened.values()),
+        **opened,
+        "accepted": sum(each.is_accepted for each in scan.weighed),
+    }
+    return counts | ({"new": len(past.new), "resolved": len(past.resolved)} if past else {})
+
+
+def finding_table(scan: Scan, past: Past | None) -> Markdown:
+    """Return a table of what is open, the worst first, then of what is accepted."""
+    ordered = sorted(scan.weighed, key=lambda each: each.is_accepted)
+    return _markdown(
+        ("severity", "finding", "evidence", "fix", "since", ""),
+        [
+            (
+                each.finding.found.severity.value,
+                each.finding.id,
+                each.finding.found.evidence,
+                each.finding.found.fix,
+                _since(each, past),
+                _state(each, past),
+            )
+            for each in ordered
+        ],
+    )
+
+
+def hidden_table(scan: Scan) -> Markdown:
+    """Return a table of the rules that could not be judged."""
+    return _markdown(
+        ("not visible", "why", "what shows it"),
+        [(each.title, each.reason, each.needs or "") for each in scan.judgement.hidden],
+    )
+
+
+def resolved_table(resolved: Sequence[Remembered]) -> Markdown:
+    """Return a table of what is no more."""
+    return _markdown(
+        ("resolved", "severity", "since"),
+        [(each.id, each.severity.value, f"{each.first_seen_at:%Y-%m-%d}") for each in resolved],
+    )
+
+
+def rule_table(scan: Scan) -> Markdown:
+    """Return a table of every rule with what it gave."""
+    titles = {each.finding.rule: 0 for each in scan.weighed}
+    for each in scan.weighed:
+        titles[each.finding.rule] += 1
+    hidden = scan.judgement.hidden_rules
+    return _markdown(
+        ("rule", "verdict"),
+        [
+            (
+                rule,
+                ", ".join(
+                    [
+                        *([f"{titles[rule]} found"] if rule in titles else []),
+                        *(["not visible"] if rule in hidden else []),
+                    ]
+                )
+                or "holds",
+            )
+            for rule in scan.judgement.rules
+        ],
+        most=len(scan.judgement.rules),
+    )
+
+
+def acceptance_note(each: Weighed) -> str:
+    """Say what the operator accepts of a finding, or accepted until lately; nothing where it is nothing."""
+    if each.acceptance is None:
+        return ""
+    if each.is_accepted:
+        return f"accepted until {each.acceptance.until}: {each.acceptance.reason}"
+    return f"was accepted until {each.acceptance.until}, which is over: {each.acceptance.reason}"
+
+
+def _finding(each: Weighed, past: Past | None) -> Mapping[str, Any]:
+    found, known = each.finding.found, past.history.open.get(each.finding.id) if past else None
+    return {
+        "id": each.finding.id,
+        "rule": each.finding.rule,
+        "object": found.object_name,
+        "severity": found.severity.value,
+        "title": each.finding.title,
+        "evidence": found.evidence,
+        "fix": found.fix,
+        "reference": each.finding.reference,
+        "accepted": each.is_accepted,
+        "accepted_reason": each.acceptance.reason if each.acceptance else None,
+        "accepted_until": each.acceptance.until.isoformat() if each.acceptance else None,
+        "acceptance": acceptance_note(each) or None,
+        "first_seen_at": known.first_seen_at.isoformat() if known else None,
+        "new": each.finding.id in past.new if past else None,
+    }
+
+
+def _resolved(each: Remembered) -> Mapping[str, Any]:
+    return {
+        "id": each.id,
+        "severity": each.severity.value,
+        "first_seen_at": each.first_seen_at.isoformat(),
+    }
+
+
+def _since(each: Weighed, past: Past | None) -> str:
+    known = past.history.open.get(each.finding.id) if past else None
+    return f"{known.first_seen_at:%Y-%m-%d}" if known else ""
+
+
+def _state(each: Weighed, past: Past | None) -> str:
+    is_new = past is not None and each.finding.id in past.new
+    return "; ".join(text for text in ("new" if is_new else "", acceptance_note(each)) if text)
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, most: int = TABLE_ROWS) -> Markdown:
+    if not rows:
+        return Markdown("nothing")
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows[:most]]
+    if len(rows) > most:
+        lines.append(f"\n{len(rows) - most} more")
+    return Markdown("\n".join(lines))
+
+
+def _cell(text: str) -> str:
+    """Write a text so that nothing in it ends the cell or is markup; names are the user's own."""
+    for sign in "\\|`*_<>[]":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

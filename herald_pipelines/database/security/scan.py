@@ -1,0 +1,128 @@
+"""Puts reading and judging together: all that is found weak about a database at one moment, and what of it is new.
+
+The assets and `herald security` use the same functions, so they never disagree. Not here: any rule, what is shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from herald_pipelines.database.security.acceptance import Weighed, check_accepted, unused, weigh
+from herald_pipelines.database.security.findings import Judgement, judge
+from herald_pipelines.database.security.history import History, Remembered, read_history, record_scan
+from herald_pipelines.database.security.hosts import read_host_facts
+from herald_pipelines.database.security.rules import DATABASE_RULES, HOST_RULES
+from herald_pipelines.database.security.store import read_database_facts
+from herald_pipelines.errors import HeraldError
+from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.settings import OPS, AcceptedRisk, Settings
+from herald_pipelines.values import DatabaseIdentity, Say
+
+LOOK_BACK = timedelta(days=70)
+"""How far back resolved findings are told: two first Sundays, so that an audit sees all since the one before."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was found about one database."""
+
+    judgement: Judgement
+    weighed: tuple[Weighed, ...]
+    """Every finding, with what the operator accepts."""
+    unused: tuple[AcceptedRisk, ...]
+    """What is accepted for this database and is not there."""
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a scan means beside those before it."""
+
+    history: History
+    new: frozenset[str]
+    """Ids of findings that no earlier window saw."""
+    resolved: tuple[Remembered, ...]
+    """What the scan's window saw the end of."""
+
+
+def scan_database(
+    observe: Postgres,
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    now: datetime,
+    say: Say,
+) -> Scan:
+    """Ask all rules about a database; with `ops`, those about the maintaining host as well. Reads only.
+
+    Args:
+        observe: the database; what its role may not see is told as not visible.
+        settings: what is accepted; files of keys.
+        environ: of the process.
+        now: the time of the scan.
+        say: told of progress.
+
+    Raises:
+        UsageError: the settings accept what does not exist.
+        HeraldError: the database could not be read at all.
+    """
+    check_accepted(settings)
+    database = observe.database
+    is_embedded = settings.database(database).url is None
+    say(f"reading roles, grants, functions and settings of {database}")
+    with observe.session(autocommit=True) as session:
+        judgement = judge(DATABASE_RULES, read_database_facts(session, is_embedded=is_embedded), now)
+    if database == OPS:
+        judgement += judge(HOST_RULES, read_host_facts(settings, environ, say=say), now)
+    accepted = settings.security.accepted
+    weighed = weigh(judgement.findings, accepted, database, now.date())
+    return Scan(judgement, weighed, unused(weighed, accepted, database, judgement.hidden_rules), now)
+
+
+def keep(
+    ops: Postgres, identity: DatabaseIdentity, scan: Scan, *, task: str, window: str, run_id: str
+) -> Past:
+    """Write a scan to the ops database, all of it or nothing, and return what is new in its window.
+
+    Raises:
+        HeraldError: it could not be written.
+    """
+    with ops.session() as session:
+        # Before its own row is there.
+        before = read_history(session, identity, task=task, since=(scan.at - LOOK_BACK).date())
+        record_scan(
+            session,
+            identity,
+            task=task,
+            window=window,
+            judgement=scan.judgement,
+            weighed=scan.weighed,
+            run_id=run_id,
+        )
+        after = read_history(session, identity, task=task, since=(scan.at - LOOK_BACK).date())
+    history = History(after.open, after.closed, before.last_scan_at)
+    return Past(
+        history,
+        new=frozenset(each.id for each in after.open.values() if each.first_window == window),
+        resolved=tuple(each for each in after.closed if each.resolved_window == window),
+    )
+
+
+def compare(ops: Postgres, identity: DatabaseIdentity, scan: Scan, *, task: str) -> Past | HeraldError:
+    """Return what `keep` would, reading only; or why that is not known."""
+    try:
+        with ops.session() as session:
+            history = read_history(session, identity, task=task, since=(scan.at - LOOK_BACK).date())
+    except HeraldError as error:
+        return error
+    found = {each.finding.id for each in scan.weighed}
+    hidden = scan.judgement.hidden_rules
+    return Past(
+        history,
+        new=frozenset(found - history.open.keys()),
+        resolved=tuple(
+            each
+            for each in history.open.values()
+            if each.id not in found and each.id.partition(":")[0] not in hidden
+        ),
+    )

@@ -1,0 +1,26 @@
+-- 10 is the oid of the role that initdb makes.
+select
+    format('%%I', r.rolname) as name,
+    r.oid = 10 as is_bootstrap,
+    r.rolsuper as is_superuser,
+    r.rolcanlogin as can_login,
+    r.rolbypassrls as bypasses_rls,
+    r.rolcreaterole as creates_roles,
+    coalesce(r.rolvaliduntil = 'infinity', true) as never_expires,
+    array(
+        select format('%%I', s.rolname)
+        from pg_catalog.pg_roles s
+        where s.rolsuper and not r.rolsuper and pg_has_role(r.oid, s.oid, 'member')
+        order by s.rolname
+    ) as superusers,
+    array(
+        select format('%%I', s.rolname)
+        from pg_catalog.pg_roles s
+        where s.rolname in ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+          and not r.rolsuper
+          and pg_has_role(r.oid, s.oid, 'member')
+        order by s.rolname
+    ) as server_access
+from pg_catalog.pg_roles r
+where r.rolname !~ '^pg_'
+order by r.rolname

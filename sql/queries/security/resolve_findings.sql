@@ -1,0 +1,10 @@
+-- What was not found again; where its rule could not be judged, nobody knows.
+update herald.security_finding
+set resolved_at = now(),
+    resolved_window_key = %(window)s
+where database = %(database)s
+  and system_identifier = %(system_identifier)s
+  and database_oid = %(database_oid)s
+  and resolved_at is null
+  and finding <> all(%(findings)s)
+  and rule <> all(%(hidden)s)
