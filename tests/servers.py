@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,10 +76,12 @@ def temporary_home() -> Generator[Path]:
 
 
 @contextmanager
-def running_server(binaries: Path | None = None) -> Generator[TestServer]:
-    """Yield a server in a home of its own; its data is not safe, and it is fast."""
+def running_server(
+    binaries: Path | None = None, *, options: Mapping[str, str] | None = None
+) -> Generator[TestServer]:
+    """Yield a server in a home of its own; its data is not safe, and it is fast. Options are settings of the server."""
     with temporary_home() as home:
-        embedded = EmbeddedServer(home, binaries=binaries, durable=False)
+        embedded = EmbeddedServer(home, binaries=binaries, durable=False, options=options)
         embedded.ensure_started()
         yield TestServer(embedded)
 

@@ -3,6 +3,8 @@
 Nothing is changed on a target: a finding's fix is for people. Not here: Dagster (task_assets.py), any rule.
 """
 
+from datetime import UTC, datetime
+
 from herald_pipelines.database.security.checks import check_acceptances, check_new, check_open, check_overdue
 from herald_pipelines.database.security.report import (
     describe,
@@ -46,13 +48,15 @@ def run_comprehensive_security_audit(context: TaskContext) -> TaskResult:
     document = describe(scan, past)
     resolved = ()
     if past is not None:
-        last = past.history.last_scan_at
-        resolved = tuple(
-            each for each in past.history.closed if last is None or (each.resolved_at or last) >= last
-        )
-        opened = [each for each in past.history.open.values() if last is None or each.first_seen_at >= last]
+        # What the last audit itself found has its time.
+        last = past.history.last_scan_at or datetime.min.replace(tzinfo=UTC)
+        resolved = tuple(each for each in past.history.closed if each.resolved_at and each.resolved_at > last)
+        opened = [each for each in past.history.open.values() if each.first_seen_at > last]
         summary |= {"opened_since_last_audit": len(opened), "resolved_since_last_audit": len(resolved)}
-        document |= {"summary": summary, "last_audit_at": None if last is None else last.isoformat()}
+        document |= {
+            "summary": summary,
+            "last_audit_at": past.history.last_scan_at and past.history.last_scan_at.isoformat(),
+        }
     return TaskResult(
         metadata={
             "security_audit": {

@@ -14,15 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel
 
-from herald_pipelines.database.security.dependencies import audit_packages
-from herald_pipelines.database.security.facts import FileFacts, HostFacts, TextSecret
+from herald_pipelines.database.security.facts import FileFacts, HostFacts, PackageAudit, TextSecret
 from herald_pipelines.database.security.findings import Unreadable
 from herald_pipelines.errors import HeraldError
 from herald_pipelines.resources.commands import run
 from herald_pipelines.resources.dagster_home import DOTENV_VARIABLE
 from herald_pipelines.settings import SecretRef, Settings
 from herald_pipelines.settings.files import MOST_YAML_BYTES, explain, read_text_file
-from herald_pipelines.values import Say
 
 DEFAULT_KEY, DEFAULT_STORE = "backup.key", "store"
 """In the home: of the embedded default's backups (backup.ring, backup.repository)."""
@@ -43,19 +41,20 @@ CLEAR = {
 """What a secret looks like, by what it is called."""
 
 
-def read_host_facts(settings: Settings, environ: Mapping[str, str], *, say: Say) -> HostFacts:
+def read_host_facts(
+    settings: Settings, environ: Mapping[str, str], packages: PackageAudit | Unreadable
+) -> HostFacts:
     """Read what the rules on the host ask for.
 
     Args:
         settings: which files hold secrets, and where the store is.
         environ: of the process.
-        say: told of what takes its time.
+        packages: what is known of the installed ones (dependencies.py).
     """
     secrets = _secret_files(settings, environ)
     said = {path: "the settings" for path in (settings.source,) if path} | {
         path: "the calendar" for path in (settings.calendar,) if path
     }
-    say("asking about known weaknesses of the installed Python packages")
     return HostFacts(
         secrets=tuple(
             FileFacts(str(path), what, _mode(path), _is_tracked(path)) for path, what in secrets.items()
@@ -69,7 +68,7 @@ def read_host_facts(settings: Settings, environ: Mapping[str, str], *, say: Say)
         settings=tuple(FileFacts(str(path), what, _mode(path)) for path, what in said.items()),
         store=_store(settings),
         text_secrets=_text_secrets(settings.source),
-        packages=audit_packages(),
+        packages=packages,
     )
 
 

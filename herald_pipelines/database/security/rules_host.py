@@ -26,7 +26,7 @@ def secret_files(files: Files, _facts: HostFacts, _now: datetime) -> Verdicts:
                 file.path,
                 Severity.HIGH,
                 f"{file.path}, {file.what}, has mode {file.mode:04o}",
-                f"chmod g-w,o= {quote(file.path)}, and a new secret where others read it",
+                f"chmod g-w,o= {quote(file.path)}  # and a new secret, where others may have read it",
             )
 
 
@@ -114,7 +114,7 @@ def tracked_secrets(files: Files, _facts: HostFacts, _now: datetime) -> Verdicts
                 file.path,
                 Severity.CRITICAL,
                 f"git has {file.path}, {file.what}",
-                f"git rm --cached {quote(file.path)}, a line in .gitignore, and a new secret",
+                f"git rm --cached {quote(file.path)}  # a line in .gitignore, and a new secret",
             )
 
 

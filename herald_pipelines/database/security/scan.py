@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from herald_pipelines.database.security.acceptance import Weighed, check_accepted, unused, weigh
+from herald_pipelines.database.security.dependencies import audit_packages
 from herald_pipelines.database.security.findings import Judgement, judge
 from herald_pipelines.database.security.history import History, Remembered, read_history, record_scan
 from herald_pipelines.database.security.hosts import read_host_facts
@@ -73,7 +74,8 @@ def scan_database(
     with observe.session(autocommit=True) as session:
         judgement = judge(DATABASE_RULES, read_database_facts(session, is_embedded=is_embedded), now)
     if database == OPS:
-        judgement += judge(HOST_RULES, read_host_facts(settings, environ, say=say), now)
+        say("asking about known weaknesses of the installed Python packages")
+        judgement += judge(HOST_RULES, read_host_facts(settings, environ, audit_packages()), now)
     accepted = settings.security.accepted
     weighed = weigh(judgement.findings, accepted, database, now.date())
     return Scan(judgement, weighed, unused(weighed, accepted, database, judgement.hidden_rules), now)
