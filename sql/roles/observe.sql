@@ -8,6 +8,9 @@
 --       create extension if not exists pgstattuple;
 --   Statistics of statements, with shared_preload_libraries = 'pg_stat_statements':
 --       create extension if not exists pg_stat_statements;
+--   Plans of queries that became slow, on 16 and later: planning needs the rights that running would. The planner may run
+--   functions of the queries' authors, in a read-only transaction (docs/performance.md); grant single tables, or all:
+--       grant pg_read_all_data to herald_observe;
 --   Estimates without reading pages. pg_stats shows a column only to those who may select it, so this lets the role
 --   read the rows themselves; grant the indexed columns alone, or leave it and large indexes are measured instead:
 --       grant usage on schema shop to herald_observe;

@@ -7,6 +7,7 @@ findings.py                pure: regressions, slow, new and vanished queries
 store.py                   reads from the target, and what hinders that
 plans.py                   plans of queries that others wrote, never executed
 history.py (baselines)     reads and writes of the ops database
+details.py                 texts, roles, plans and last windows of what is told of
 analysis.py                reading, comparing and judging put together
 checks.py (report, tables) pure: verdicts on the whole, rows and tables
 assets.py                  the tasks, their assets and their checks

@@ -5,25 +5,22 @@ The asset, its dry run and `herald queries` use this one function, so they never
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from herald_pipelines.database.statements.baselines import read_baseline, sum_up
 from herald_pipelines.database.statements.deltas import Delta, diff_readings, join_activity
+from herald_pipelines.database.statements.details import QueryDetails, read_details
 from herald_pipelines.database.statements.facts import Activity, Baseline, QueryKey, StatementReading
-from herald_pipelines.database.statements.findings import Finding, FindingKind, count_of, judge_queries
+from herald_pipelines.database.statements.findings import Finding, count_of, judge_queries
 from herald_pipelines.database.statements.history import (
     LastReading,
-    list_texts,
     list_unknown,
     read_activity,
-    read_histories,
     read_last_reading,
-    read_users,
     record_reading,
 )
-from herald_pipelines.database.statements.plans import Plan, explain_queries
 from herald_pipelines.database.statements.store import read_statements, read_texts
 from herald_pipelines.database.statements.texts import tidy_text
 from herald_pipelines.resources.postgres import Postgres, Session
@@ -32,9 +29,6 @@ from herald_pipelines.values import DatabaseIdentity, Say, format_seconds
 
 TOP = 50
 """Queries that are told of, those first that took most time; the ops database holds all."""
-PLANS = 10
-"""Findings whose plans are asked for in one window."""
-HISTORY_WINDOWS = 14
 
 
 @dataclass(frozen=True)
@@ -52,14 +46,8 @@ class StatementAnalysis:
     baseline: Baseline | None = None
     findings: tuple[Finding, ...] = ()
     top: tuple[QueryKey, ...] = ()
-    texts: Mapping[int, str] = field(default_factory=dict[int, str])
-    """Of what is in `top` and `findings`, without literals."""
-    users: Mapping[QueryKey, Sequence[str]] = field(default_factory=dict[QueryKey, Sequence[str]])
-    plans: Mapping[int, Plan] = field(default_factory=dict[int, Plan])
-    histories: Mapping[QueryKey, Sequence[tuple[str, float]]] = field(
-        default_factory=dict[QueryKey, Sequence[tuple[str, float]]]
-    )
-    """(window, execution seconds) of what is in `top`, oldest first."""
+    details: QueryDetails = field(default_factory=QueryDetails)
+    """Of what is in `top` and `findings`."""
     notes: tuple[str, ...] = ()
 
 
@@ -121,16 +109,20 @@ def analyze_statements(
         activity, baseline = _read_remembered(ops, identity, settings, key, None if record else delta, now)
         findings = judge_queries(activity, baseline, settings) if activity else ()
         shown = _find_top(activity, top)
-        queries = tuple(dict.fromkeys([*shown, *(each.query for each in findings)]))
-        users = _merge_users(ops, identity, key, queries, delta, statements.user_names)
-        texts, planned = _read_texts(session, ops, identity, queries, findings)
-        plans = _explain(session, findings, planned, users, settings, deadline, is_ours=is_ours)
-        if plans:
-            say(f"planned {sum(each.text is not None for each in plans.values())} of {len(plans)} queries")
-    histories = {}
-    if ops is not None and shown:
-        with ops.session() as remembered:
-            histories = read_histories(remembered, identity, shown, HISTORY_WINDOWS)
+        details = read_details(
+            session,
+            ops,
+            identity,
+            key,
+            delta,
+            statements.user_names,
+            shown,
+            findings,
+            settings=settings,
+            is_ours=is_ours,
+            deadline=deadline,
+        )
+    say(f"{len(findings)} findings, {sum(each.text is not None for each in details.plans.values())} plans")
     return StatementAnalysis(
         window=key,
         hindrance=None,
@@ -140,10 +132,7 @@ def analyze_statements(
         baseline=baseline,
         findings=findings,
         top=shown,
-        texts=texts,
-        users=users,
-        plans=plans,
-        histories=histories,
+        details=details,
         notes=(*statements.notes, *_notes(delta, baseline, last)),
     )
 
@@ -209,66 +198,6 @@ def _find_top(activity: Activity | None, count: int) -> tuple[QueryKey, ...]:
         return ()
     ordered = sorted(activity.queries.items(), key=lambda each: (-each[1].exec_seconds, each[0]))
     return tuple(key for key, _ in ordered[:count])
-
-
-def _merge_users(
-    ops: Postgres | None,
-    identity: DatabaseIdentity,
-    window: str,
-    queries: Collection[QueryKey],
-    delta: Delta,
-    names: Mapping[int, str],
-) -> dict[QueryKey, list[str]]:
-    users: dict[QueryKey, list[str]] = {}
-    if ops is not None and queries:
-        with ops.session() as remembered:
-            users = read_users(remembered, identity, window, queries)
-    wanted = set(queries)
-    for key in delta.counters:
-        query = QueryKey(key.query_id, key.toplevel)
-        if query in wanted and names[key.user_oid] not in users.setdefault(query, []):
-            users[query].append(names[key.user_oid])
-    return users
-
-
-def _read_texts(
-    session: Session,
-    ops: Postgres | None,
-    identity: DatabaseIdentity,
-    queries: Sequence[QueryKey],
-    findings: Sequence[Finding],
-) -> tuple[dict[int, str], dict[int, str]]:
-    """Return the texts that may be shown, and as the server has them those that may have to be planned."""
-    ids = list(dict.fromkeys(key.query_id for key in queries))
-    raw = read_texts(session, ids)
-    texts: dict[int, str] = {}
-    if ops is not None and ids:
-        with ops.session() as remembered:
-            texts = list_texts(remembered, identity, ids)
-    texts |= {query_id: tidy_text(text) for query_id, text in raw.items()}
-    wanted = {each.query.query_id for each in findings}
-    return texts, {query_id: text for query_id, text in raw.items() if query_id in wanted}
-
-
-def _explain(
-    session: Session,
-    findings: Sequence[Finding],
-    texts: Mapping[int, str],
-    users: Mapping[QueryKey, Sequence[str]],
-    settings: PerformanceSettings,
-    deadline: float,
-    *,
-    is_ours: bool,
-) -> dict[int, Plan]:
-    ordered = list(dict.fromkeys(each.query for each in findings if each.kind is not FindingKind.VANISHED))
-    plans = {each.query.query_id: Plan(None, "it was not called") for each in findings}
-    plans |= {key.query_id: Plan(None, f"only the first {PLANS} are planned") for key in ordered}
-    wanted = [(key.query_id, users[key][0] if users.get(key) else None) for key in ordered[:PLANS]]
-    if not settings.explain:
-        return plans | {query_id: Plan(None, "performance.explain is off") for query_id, _ in wanted}
-    if time.monotonic() >= deadline:
-        return plans | {query_id: Plan(None, "the time of the task was used up") for query_id, _ in wanted}
-    return plans | explain_queries(session, texts, wanted, is_ours=is_ours)
 
 
 def _notes(delta: Delta, baseline: Baseline | None, last: LastReading | None) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from herald_pipelines.database.statements.analysis import StatementAnalysis
 from herald_pipelines.database.statements.facts import QueryKey
 from herald_pipelines.database.statements.findings import Finding, FindingKind
+from herald_pipelines.database.statements.store import COUNTS_NOTHING
 from herald_pipelines.tasks import CheckVerdict
 from herald_pipelines.values import format_seconds
 
@@ -18,12 +19,11 @@ def check_tracking(analysis: StatementAnalysis) -> CheckVerdict:
     """Judge that statements are counted, and that none were evicted for want of room."""
     evictions = analysis.delta.deallocations if analysis.delta else 0
     entries = len(analysis.reading.entries) if analysis.reading else 0
-    summary = analysis.hindrance or (
-        "; ".join(note for note in analysis.notes if "evicted" in note) or f"{entries} statements are counted"
-    )
+    troubles = [note for note in analysis.notes if note == COUNTS_NOTHING or "evicted" in note]
+    summary = analysis.hindrance or "; ".join(troubles) or f"{entries} statements are counted"
     return CheckVerdict(
         "statements_are_tracked",
-        passed=analysis.hindrance is None and not evictions,
+        passed=analysis.hindrance is None and not troubles,
         is_error=False,
         summary=summary,
         metadata={"statements": entries, "evictions": evictions},

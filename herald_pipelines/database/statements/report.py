@@ -96,7 +96,7 @@ def _describe_queries(analysis: StatementAnalysis) -> list[Row]:
         rows.append(
             {
                 **_name(analysis, key),
-                "users": list(analysis.users.get(key, ())),
+                "users": list(analysis.details.users.get(key, ())),
                 "calls": did.calls,
                 "rows": did.rows,
                 "total_seconds": _round(did.exec_seconds),
@@ -111,7 +111,7 @@ def _describe_queries(analysis: StatementAnalysis) -> list[Row]:
                 "findings": kinds.get(key, []),
                 "history": [
                     {"window": window, "exec_seconds": _round(seconds)}
-                    for window, seconds in analysis.histories.get(key, ())
+                    for window, seconds in analysis.details.histories.get(key, ())
                 ],
             }
         )
@@ -123,7 +123,7 @@ def _describe_finding(analysis: StatementAnalysis, finding: Finding) -> Row:
     return {
         "kind": finding.kind.value,
         **_name(analysis, finding.query),
-        "users": list(analysis.users.get(finding.query, ())),
+        "users": list(analysis.details.users.get(finding.query, ())),
         "reason": finding.reason,
         "calls": finding.calls,
         "mean_seconds": _round(finding.mean_seconds),
@@ -136,14 +136,14 @@ def _describe_finding(analysis: StatementAnalysis, finding: Finding) -> Row:
 
 
 def _plan(analysis: StatementAnalysis, finding: Finding) -> Plan:
-    return analysis.plans[finding.query.query_id]
+    return analysis.details.plans[finding.query.query_id]
 
 
 def _name(analysis: StatementAnalysis, key: QueryKey) -> Mapping[str, Any]:
     return {
         "query_id": str(key.query_id),
         "toplevel": key.toplevel,
-        "query": analysis.texts.get(key.query_id),
+        "query": analysis.details.texts.get(key.query_id),
     }
 
 

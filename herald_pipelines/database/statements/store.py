@@ -19,6 +19,11 @@ FIRST_WITH_SINCE = (1, 11)
 """Of PostgreSQL 17: stats_since, and another name for the time of reading blocks."""
 
 
+COUNTS_NOTHING = (
+    "nothing is counted: let pg_stat_statements.track be top or all, and compute_query_id be auto or on"
+)
+
+
 @dataclass(frozen=True)
 class Statements:
     """What was read, or why nothing could be."""
@@ -123,8 +128,8 @@ def _say_how_to_load(found: Row) -> str:
 
 def _notes(state: Row) -> list[str]:
     notes: list[str] = []
-    if state["track"] == "none":
-        notes.append("nothing is counted: pg_stat_statements.track is none (top or all)")
+    if state["counts_nothing"]:
+        notes.append(COUNTS_NOTHING)
     if state["track_io_timing"] == "off":
         notes.append("the time of reading blocks is not measured: track_io_timing is off")
     return notes

@@ -2,6 +2,12 @@ select
     clock_timestamp() as taken_at,
     i.stats_reset as stats_reset_at,
     i.dealloc as deallocations,
-    current_setting('pg_stat_statements.track') as track,
+    -- As it is for others: a role that only watches may have been left out of what is counted.
+    exists (
+        select
+        from pg_settings as s
+        where s.source not in ('user', 'database user')
+            and (s.name, s.setting) in (('pg_stat_statements.track', 'none'), ('compute_query_id', 'off'))
+    ) as counts_nothing,
     current_setting('track_io_timing') as track_io_timing
 from pg_stat_statements_info as i

@@ -83,7 +83,11 @@ def calls_of(analysis: StatementAnalysis, text: str = KEPT) -> int:
 
 def found(analysis: StatementAnalysis, kind: FindingKind) -> dict[str | None, Finding]:
     """Return the findings of a kind by the query's text."""
-    return {analysis.texts.get(each.query.query_id): each for each in analysis.findings if each.kind is kind}
+    return {
+        analysis.details.texts.get(each.query.query_id): each
+        for each in analysis.findings
+        if each.kind is kind
+    }
 
 
 def kept_calls(ops: Postgres, text: str = KEPT) -> list[tuple[str, int]]:

@@ -167,7 +167,7 @@ def test_no_secret_of_a_text_is_kept(database_url: str, ops: Postgres) -> None:
     execute(database_url, "set application_name = 'hunter2'")
     analysis = look(database_url, ops)
     kept = execute(ops.url, "select query from herald.statement_text")
-    assert "hunter2" not in str(kept) + str(analysis.texts)
+    assert "hunter2" not in str(kept) + str(analysis.details.texts)
     assert ("CREATE ROLE ...",) in kept
     assert ("select id from public.t where id::text = $1",) in kept
 
@@ -205,7 +205,7 @@ def test_what_hinders_is_said_with_what_to_do(database_url: str, ops: Postgres) 
         assert execute(ops.url, "select count(*) from herald.statement_reading") == [(0,)]
         analysis = look(watcher, ops)
         assert analysis.hindrance is None
-        assert "public.t" not in str(analysis.texts)
+        assert "public.t" not in str(analysis.details.texts)
     finally:
         execute(database_url, f"drop owned by {quote_identifier(role)}")
         execute(database_url, f"drop role {quote_identifier(role)}")

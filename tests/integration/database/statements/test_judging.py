@@ -45,7 +45,7 @@ def test_a_dropped_index_is_a_regression_with_its_plan(server: TestServer, ops: 
     assert "regression" in row["findings"]
     assert row["change"] > 2
     assert [each["window"] for each in row["history"]] == ["2026-11-22", "2026-11-23", "2026-11-24"]
-    plan = analysis.plans[finding.query.query_id]
+    plan = analysis.details.plans[finding.query.query_id]
     if server.major >= 16:
         assert plan.text is not None
         assert plan.text.startswith("Seq Scan on t")
@@ -128,15 +128,17 @@ def test_plans_by_the_least_role(server: TestServer, ops: Postgres) -> None:
     execute(url, "select count(*), pg_sleep(0.3) from public.t")
     analysis = look(observe, ops, slow_seconds=0.2, is_ours=False)
     finding = found(analysis, FindingKind.SLOW)["select count(*), pg_sleep($1) from public.t"]
-    assert analysis.plans[finding.query.query_id] == Plan(
+    assert analysis.details.plans[finding.query.query_id] == Plan(
         None, "it cannot be planned: permission denied for table t"
     )
     execute(url, "grant select on public.t to herald_observe")
-    plan = look(observe, ops, slow_seconds=0.2, is_ours=False).plans[finding.query.query_id]
+    plan = look(observe, ops, slow_seconds=0.2, is_ours=False).details.plans[finding.query.query_id]
     assert plan.text is not None
     assert "Seq Scan on t" in plan.text
-    assert look(observe, ops, slow_seconds=0.2, explain=False).plans[finding.query.query_id].text is None
-    refused = look(url, ops, slow_seconds=0.2, is_ours=False).plans[finding.query.query_id].reason
+    assert (
+        look(observe, ops, slow_seconds=0.2, explain=False).details.plans[finding.query.query_id].text is None
+    )
+    refused = look(url, ops, slow_seconds=0.2, is_ours=False).details.plans[finding.query.query_id].reason
     assert refused is not None
     assert refused.startswith("a superuser plans no text that others wrote")
     execute(url, "revoke all on public.t from herald_observe")
