@@ -132,6 +132,30 @@ def test_a_weekly_rebuild_reads_the_daily_analyses_of_the_week_before_it(definit
     assert sorted(read) == [f"platform|2026-11-{day}" for day in range(15, 22)]
 
 
+@pytest.mark.parametrize(
+    ("asset", "upstream", "key", "read"),
+    [
+        ("performance_analysis", "performance_baseline", "2026-11-24", ["2026-11-01"]),
+        (
+            "performance_baseline",
+            "statement_snapshot",
+            "2026-11-01",
+            [f"2026-10-{day:02}" for day in range(4, 32)],
+        ),
+    ],
+)
+def test_a_day_reads_the_baseline_of_its_month_and_that_the_days_before(
+    definitions: dg.Definitions, asset: str, upstream: str, key: str, read: list[str]
+):
+    graph = definitions.resolve_asset_graph()
+    node, source = graph.get(asset_key(asset)), graph.get(asset_key(upstream))
+    subset = node.partitions_def.subset_with_partition_keys([f"platform|{key}"])
+    mapped = graph.get_partition_mapping(
+        node.key, source.key
+    ).get_upstream_mapped_partitions_result_for_partitions(subset, node.partitions_def, source.partitions_def)
+    assert sorted(mapped.partitions_subset.get_partition_keys()) == [f"platform|{day}" for day in read]
+
+
 def test_a_calendar_with_mistakes_is_named(tmp_path: Path):
     (tmp_path / "mine.yaml").write_text(
         "version: 1\nslots:\n  nightly: {cadence: daily, time: '02:00', tasks: [index_polish]}\n"

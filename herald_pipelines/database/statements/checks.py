@@ -33,8 +33,8 @@ def check_tracking(analysis: StatementAnalysis) -> CheckVerdict:
 def check_regressions(analysis: StatementAnalysis) -> CheckVerdict:
     """Judge that no query became slower than the baseline."""
     found = [each for each in analysis.findings if each.kind is FindingKind.REGRESSION]
-    extra = sum(each.extra_seconds for each in found)
-    share = sum(each.share for each in found)
+    extra = sum((each.extra_seconds for each in found), 0.0)
+    share = sum((each.share for each in found), 0.0)
     if analysis.hindrance is not None:
         summary = "not known: statements are not tracked"
     elif found:

@@ -84,7 +84,7 @@ class Activity:
     @property
     def exec_seconds(self) -> float:
         """Execution time of all; nested statements are within those that called them."""
-        return sum(counters.exec_seconds for key, counters in self.queries.items() if key.toplevel)
+        return sum((counters.exec_seconds for key, counters in self.queries.items() if key.toplevel), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +112,4 @@ class Baseline:
     @property
     def exec_seconds(self) -> float:
         """Execution time of all, as `Activity.exec_seconds`."""
-        return sum(usual.counters.exec_seconds for key, usual in self.queries.items() if key.toplevel)
+        return sum((usual.counters.exec_seconds for key, usual in self.queries.items() if key.toplevel), 0.0)

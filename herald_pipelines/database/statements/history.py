@@ -221,10 +221,13 @@ def counters_of(row: Row) -> Counters:
 
 
 def columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, str]:
-    """Return rows as one array a column: fifty thousand rows are then a few parameters, and one statement."""
+    """Return rows of numbers and switches as one array a column: of many rows, a few parameters of one statement."""
     if not rows:
         return dict.fromkeys(names, "{}")
-    return {name: to_array(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    return {
+        name: "{" + ",".join(map(str, values)) + "}"
+        for name, values in zip(names, zip(*rows, strict=True), strict=True)
+    }
 
 
 def to_array(values: Iterable[object]) -> str:

@@ -55,7 +55,7 @@ def summarize_analysis(analysis: StatementAnalysis) -> dict[str, int | float | s
         "exec_seconds": round(activity.exec_seconds, 3) if activity else 0.0,
         "evictions": delta.deallocations if delta else 0,
         **{f"{kind.value}_queries": kinds.count(kind) for kind in FindingKind},
-        "regression_seconds": round(sum(each.extra_seconds for each in regressions), 3),
+        "regression_seconds": round(sum((each.extra_seconds for each in regressions), 0.0), 3),
     }
 
 

@@ -7,9 +7,10 @@ import pytest
 from bank import as_role, execute
 from looking import KEPT, READ, ask, calls_of, kept_calls, look, prepare, row_of
 
+from herald_pipelines.database.statements.checks import check_tracking
 from herald_pipelines.database.statements.deltas import diff_readings
 from herald_pipelines.database.statements.history import read_last_reading, record_reading
-from herald_pipelines.database.statements.store import read_statements
+from herald_pipelines.database.statements.store import COUNTS_NOTHING, read_statements
 from herald_pipelines.errors import PermanentFailure
 from herald_pipelines.resources.embedded import EmbeddedServer
 from herald_pipelines.resources.postgres import Postgres
@@ -209,6 +210,27 @@ def test_what_hinders_is_said_with_what_to_do(database_url: str, ops: Postgres) 
     finally:
         execute(database_url, f"drop owned by {quote_identifier(role)}")
         execute(database_url, f"drop role {quote_identifier(role)}")
+
+
+@on_18
+def test_counting_that_is_switched_off_is_told_of(server: TestServer, ops: Postgres) -> None:
+    url = server.create_database()
+    prepare(url)
+    role = f"watcher_{uuid.uuid4().hex}"
+    execute(url, f"create role {role} login password 'geheim' in role pg_monitor")
+    try:
+        # The watcher leaves himself out of what is counted, which is well.
+        execute(url, f"alter role {role} set pg_stat_statements.track = 'none'")
+        ask(url, 2)
+        watched = look(as_role(url, role, "geheim"), ops)
+        assert calls_of(watched) == 2
+        assert COUNTS_NOTHING not in watched.notes
+        name = execute(url, "select current_database()")[0][0]
+        execute(url, f"alter database {name} set pg_stat_statements.track = 'none'")
+        off = check_tracking(look(url, ops, "2026-11-25"))
+        assert (off.passed, off.summary.startswith("nothing is counted: ")) == (False, True)
+    finally:
+        execute(url, f"drop role {role}")
 
 
 @pytest.mark.parametrize("major", [15, 18])
