@@ -65,7 +65,9 @@ def read_host_facts(
             if path is not None
         ),
         open_folders=tuple(_open_folders((*secrets, *said))),
-        settings=tuple(FileFacts(str(path), what, _mode(path)) for path, what in said.items()),
+        settings=tuple(
+            FileFacts(str(path), what, _mode(path), _is_tracked(path)) for path, what in said.items()
+        ),
         store=_store(settings),
         text_secrets=_text_secrets(settings.source),
         packages=packages,

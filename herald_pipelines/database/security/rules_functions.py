@@ -52,7 +52,7 @@ def unsafe_paths(functions: tuple[DefinerFunction, ...], facts: DatabaseFacts, _
             function.name,
             Severity.HIGH if function.owner_is_superuser and function.is_public else Severity.MEDIUM,
             f"{_describe(function)} {why}",
-            f"alter function {function.name} set search_path = <its own schema>, pg_temp",
+            f"alter routine {function.name} set search_path = <its own schema>, pg_temp",
         )
 
 
@@ -72,7 +72,7 @@ def temporary_first(
                 function.name,
                 Severity.LOW,
                 f"{_describe(function)} uses a temporary table of its caller before one of the same name in its path",
-                f"alter function {function.name} set search_path = {function.search_path}, pg_temp",
+                f"alter routine {function.name} set search_path = {function.search_path}, pg_temp",
             )
 
 
@@ -91,7 +91,7 @@ def definers_for_all(
                 function.name,
                 Severity.MEDIUM,
                 f"every role may execute {function.name} with the rights of the superuser {function.owner}",
-                f"revoke execute on function {function.name} from public, or give it an owner with fewer rights",
+                f"revoke execute on routine {function.name} from public, or give it an owner with fewer rights",
             )
 
 

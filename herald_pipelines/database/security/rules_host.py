@@ -92,14 +92,15 @@ def store_mode(store: FileFacts, _facts: HostFacts, _now: datetime) -> Verdicts:
         )
 
 
-def secrets_in_text(secrets: tuple[TextSecret, ...], _facts: HostFacts, _now: datetime) -> Verdicts:
-    """Find secrets in clear in the settings."""
+def secrets_in_text(secrets: tuple[TextSecret, ...], facts: HostFacts, _now: datetime) -> Verdicts:
+    """Find secrets in clear in the settings; worse where git has these."""
     for each in secrets:
         lines = ", ".join(map(str, each.lines))
+        is_tracked = any(file.path == each.path and file.is_tracked is True for file in facts.settings)
         yield Found(
             f"{each.path} {each.kind}",
-            Severity.HIGH,
-            f"line {lines} of {each.path} looks like {each.kind}",
+            Severity.CRITICAL if is_tracked else Severity.HIGH,
+            f"line {lines} of {each.path} looks like {each.kind}{', and git has the file' if is_tracked else ''}",
             "write {env: NAME} or {file: PATH} in its place, and make a new secret",
         )
 

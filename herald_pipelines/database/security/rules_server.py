@@ -25,6 +25,8 @@ NOTICE = timedelta(days=182)
 EVERYWHERE = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104 - what is looked for
 OLD_PROTOCOLS = frozenset({"TLSv1", "TLSv1.1"})
 OTHERS = 0o007
+OFF = frozenset({"off", "", "false", "no", "0"})
+"""Of log_connections, which is a text from 18 on."""
 
 
 def outdated_minor(version: int, _facts: DatabaseFacts, now: datetime) -> Verdicts:
@@ -96,7 +98,7 @@ def unlogged_connections(settings: Mapping[str, str], _facts: DatabaseFacts, _no
     """Find that nobody could tell who was connected; where none but this machine is, its own log tells."""
     if missing := _missing(settings, "log_connections", "listen_addresses"):
         yield missing
-    elif settings["log_connections"] in {"off", ""} and not is_loopback(settings["listen_addresses"]):
+    elif settings["log_connections"].lower() in OFF and not is_loopback(settings["listen_addresses"]):
         yield Found(
             WHOLE_SERVER,
             Severity.LOW,

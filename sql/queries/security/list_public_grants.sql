@@ -11,12 +11,12 @@ from (
     select c.oid, a.privilege_type
     from pg_catalog.pg_class c
     cross join lateral aclexplode(c.relacl) a
-    where a.grantee = 0
+    where c.relacl is not null and a.grantee = 0
     union
     select c.attrelid, a.privilege_type
     from pg_catalog.pg_attribute c
     cross join lateral aclexplode(c.attacl) a
-    where a.grantee = 0 and not c.attisdropped
+    where c.attacl is not null and a.grantee = 0 and not c.attisdropped
 ) g
 join pg_catalog.pg_class c on c.oid = g.oid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace

@@ -125,6 +125,7 @@ def test_secrets_in_clear_are_found_by_their_line_and_stay_there(host: Host) -> 
         f"secret_in_settings:{host.folder}/herald.yaml a url with a password",
     }
     assert "line 5 of" in judgement.findings[0].found.evidence
+    assert {each.found.severity for each in judgement.findings} == {Severity.HIGH}
     assert SECRET not in repr(judgement) + repr(host.facts())
 
 
@@ -142,6 +143,10 @@ def test_a_secret_that_git_has(host: Host) -> None:
     assert host.found() == {f"secret_tracked:{host.folder}/{name}" for name in ("secrets/key", ".env")}
     git(host, "rm", "--cached", "secrets/key", ".env")
     assert host.found() == set()
+    host.write("herald.yaml", (host.folder / "herald.yaml").read_text() + f"# password: {SECRET}\n")
+    git(host, "add", "herald.yaml")
+    (finding,) = host.judgement().findings
+    assert (finding.rule, finding.found.severity) == ("secret_in_settings", Severity.CRITICAL)
 
 
 def test_git_runs_nothing_that_a_repository_names(host: Host, tmp_path: Path) -> None:

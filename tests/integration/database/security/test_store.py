@@ -155,6 +155,7 @@ def test_definer_functions(database_url: str, news: News) -> None:
                 "theirs", "", "int", "sql", 'set search_path = "$user", shop, pg_temp', "select 1"
             ),
             FUNCTION.format(ODD, "", "int", "sql", "", "select 1"),
+            "create procedure shop.step(a int) language sql security definer as 'select 1'",
             "create function shop.atomic() returns int security definer begin atomic select 1; end",
             "create function shop.invoker() returns int language sql as 'select 1'",
         )
@@ -170,13 +171,19 @@ def test_definer_functions(database_url: str, news: News) -> None:
             "definer_search_path:shop.bare(a integer)",
             "definer_search_path:shop.theirs()",
             f"definer_search_path:shop.{ODD}()",
+            "definer_search_path:shop.step(IN a integer)",
             "definer_search_path:shop.fired()",
             "definer_temporary_tables:shop.early(text)",
             "definer_for_all:shop.root()",
         }
         assert given["definer_search_path:shop.fired()"].found.severity is Severity.HIGH
         assert given["definer_search_path:shop.bare(a integer)"].found.severity is Severity.MEDIUM
-        execute(database_url, given["definer_temporary_tables:shop.early(text)"].found.fix)
+        execute(
+            database_url,
+            given["definer_temporary_tables:shop.early(text)"].found.fix,
+            given["definer_for_all:shop.root()"].found.fix.partition(",")[0],
+        )
+        assert "definer_for_all:shop.root()" not in found(database_url)
         assert "definer_temporary_tables:shop.early(text)" not in found(database_url)
         # A schema that everybody writes into makes the path through it unsafe.
         execute(database_url, "grant create on schema shop to public")
