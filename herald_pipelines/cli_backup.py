@@ -2,7 +2,7 @@
 
 import click
 
-from herald_pipelines import console_backup, operations_backup, operations_restore
+from herald_pipelines import console_backup, operations_backup, operations_restore, operations_retention
 from herald_pipelines.backup.facts import Kind
 from herald_pipelines.backup.recovery_plan import Mode, Wish
 from herald_pipelines.backup.restore_refusals import Selection
@@ -67,19 +67,32 @@ def verify(*, wanted: str, kind: str, database: str | None, deep: bool, as_json:
 @backup.command(epilog="Example: herald backup retention --yes")
 @click.option("--yes", is_flag=True, help="Delete what the plan says.")
 @json_option
-def retention(*, yes: bool, as_json: bool) -> None:
+def retention(*, yes: bool, as_json: bool) -> int:
     """Show which backups are kept and which go, and why."""
-    document = operations_backup.retention(environ(), cwd(), yes=yes)
+    document = operations_retention.retention(environ(), cwd(), yes=yes)
     print_document(document, console_backup.show_retention, as_json=as_json)
+    return 1 if document["failed"] else 0
+
+
+@backup.command(epilog="Example: herald backup forget oldshop --yes")
+@click.argument("database")
+@click.option("--yes", is_flag=True, help="Delete them.")
+@json_option
+def forget(*, database: str, yes: bool, as_json: bool) -> int:
+    """Delete all backups of a database that is in the settings no more, but the held ones."""
+    document = operations_retention.forget(environ(), cwd(), database=database, yes=yes)
+    print_document(document, console_backup.show_retention, as_json=as_json)
+    return 1 if document["failed"] else 0
 
 
 @backup.command(epilog="Example: herald backup rekey")
 @click.argument("wanted", metavar="[BACKUP]", required=False)
 @json_option
-def rekey(*, wanted: str | None, as_json: bool) -> None:
+def rekey(*, wanted: str | None, as_json: bool) -> int:
     """Encrypt a backup anew with the first key of the settings; without an id, all that are not yet."""
     document = operations_backup.rekey(environ(), cwd(), wanted=wanted)
     print_document(document, console_backup.show_rekeyed, as_json=as_json)
+    return 1 if document["failed"] else 0
 
 
 @backup.command(epilog="Example: herald backup hold shop-20261124T003005Z-a1b2c3 --reason 'case 4711'")

@@ -1,6 +1,6 @@
 """What a person sees of backups: tables and sentences made from the same documents that --json prints."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from textwrap import indent
 from typing import Any
 
@@ -88,10 +88,16 @@ def show_retention(document: Document) -> None:
     for row in document["backups"]:
         shown.add_row(row["id"], row["fate"], row["reason"])
     console.print(shown)
-    for doubt in document["doubts"]:
+    for doubt in document.get("doubts", ()):
         console.print(f"nothing of {doubt['group']} is deleted: {doubt['reason']}")
     if not document["done"] and any(row["fate"] == "goes" for row in document["backups"]):
         console.print("\nnothing was deleted: --yes does it")
+    for each in document.get("left", ()):
+        console.print(
+            f"{each['name']} left the settings: {each['backups']} backups, {format_bytes(each['stored_bytes'])};"
+            f" herald backup forget {each['name']} deletes them"
+        )
+    _show_failed(document, "not deleted")
 
 
 def show_rekeyed(document: Document) -> None:
@@ -100,6 +106,12 @@ def show_rekeyed(document: Document) -> None:
     for backup in document["rekeyed"]:
         console.print(f"{backup} has key {document['key']} now")
     console.print(f"{document['already']} had it already")
+    _show_failed(document, "not rekeyed")
+
+
+def _show_failed(document: Document, what: str) -> None:
+    for each in document["failed"]:
+        out().print(f"{each['id']} was {what}: {each['reason']}")
 
 
 def show_hold(document: Document) -> None:
@@ -111,27 +123,52 @@ def show_hold(document: Document) -> None:
 def show_recovery(document: Document) -> None:
     """Print what a recovery will do, what stands against it, and what it did."""
     console = out()
-    for part in document.get("parts", ()):
-        console.print(f"{part['kind']} {part['name']} from {part['backup']}", style="bold")
-        plan = part["plan"]
-        for step in plan.get("steps", ()):
-            console.print(f"  - {step}")
-        for tree in plan.get("trees", ()):
-            console.print(f"  - {tree}")
-        for refusal in plan.get("refusals", ()):
-            hint = f" (HINT: {refusal['hint']})" if refusal["hint"] else ""
-            console.print(f"  REFUSED: {refusal['reason']}{hint}")
-        for note in (*plan.get("notes", ()), *plan.get("warnings", ())):
-            console.print(f"  note: {note}")
-    if document.get("services"):
-        console.print(f"services stopped meanwhile: {', '.join(document['services'])}")
-    for note in document.get("notes", ()):
-        console.print(f"note: {note}")
+    if not document["done"]:
+        for line in describe_plan(document):
+            console.print(line)
     for result in document["results"]:
         facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result.items() if value)
         console.print(f"done: {facts}")
     if not document["done"] and not document["results"]:
         console.print("\nnothing was done: --yes does it")
+
+
+def describe_plan(document: Document) -> Iterator[str]:
+    """Yield what a recovery, or an undoing, will do, line by line: printed before it is done."""
+    for part in document.get("parts", ()):
+        yield f"{part['kind']} {part['name']} from {part['backup']}"
+        plan = part["plan"]
+        for step in plan.get("steps", ()):
+            yield f"  - {step}"
+        for tree in plan.get("trees", ()):
+            yield (
+                f"  - restore the {tree['type']} {tree['to']}: {tree['files']} files,"
+                f" {format_bytes(tree['bytes'])}"
+            )
+        for refusal in plan.get("refusals", ()):
+            hint = f" (HINT: {refusal['hint']})" if refusal["hint"] else ""
+            yield f"  REFUSED: {refusal['reason']}{hint}"
+        for note in (*plan.get("notes", ()), *plan.get("warnings", ())):
+            yield f"  note: {note}"
+    if document.get("services"):
+        yield f"services stopped meanwhile: {', '.join(document['services'])}"
+    for note in document.get("notes", ()):
+        yield f"note: {note}"
+    if document.get("undoes"):
+        yield from _describe_undoing(document["undoes"])
+
+
+def _describe_undoing(undoes: Document) -> Iterator[str]:
+    if "database" in undoes:
+        yield (
+            f"give the name {undoes['name']!r} back to {undoes['database']!r}, put aside at {undoes['at']} by the"
+            f" restore of {undoes['backup']}"
+        )
+    for tree in undoes.get("trees", ()):
+        if tree["kept"]:
+            yield f"put {tree['kept']} back as {tree['path']}"
+        else:
+            yield f"put aside {tree['path']}, which was not there before"
 
 
 def show_drill(document: Document) -> None:

@@ -12,23 +12,21 @@ from typing import Any
 from herald_pipelines import console
 from herald_pipelines.backup.assets import describe_backup, has_store, origin_of
 from herald_pipelines.backup.catalog import find_backup, read_catalog
-from herald_pipelines.backup.database import back_up_database, plan_database
+from herald_pipelines.backup.database import back_up_database, describe_encryption, plan_database
 from herald_pipelines.backup.deep import prove_backup
 from herald_pipelines.backup.facts import Kind, Manifest, Proof, Scope
 from herald_pipelines.backup.files import back_up_files, plan_files
-from herald_pipelines.backup.history import list_recorded, record_backup, record_proof
+from herald_pipelines.backup.history import record_backup, record_proof
 from herald_pipelines.backup.inventory import Backup
-from herald_pipelines.backup.keeping import delete_recorded, describe_decisions
 from herald_pipelines.backup.rekey import rekey_backup
 from herald_pipelines.backup.removal import lift_hold, place_hold
 from herald_pipelines.backup.repository import Repository, repository
-from herald_pipelines.backup.retention import Group, plan_retention
 from herald_pipelines.backup.selection import select_backup
 from herald_pipelines.backup.verify import verify_backup, widest_scope
 from herald_pipelines.bootstrap import running
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import HeraldError, UsageError
-from herald_pipelines.ledger import Ledger
+from herald_pipelines.resources.object_store.base import StoreUnavailable
 from herald_pipelines.values import Capability, Say, utc_now
 
 Environ = Mapping[str, str]
@@ -51,17 +49,20 @@ class Bench:
                 if proof is not None:
                     record_proof(session, proof)
         except HeraldError as error:
-            self.say(f"the ops database was not told: {error.message}")
+            # What is missing there is copied from the store by the next verification.
+            hint = f" ({error.hint})" if error.hint else ""
+            self.say(f"the ops database was not told: {error.message}{hint}")
 
 
 @contextmanager
-def opened(environ: Environ, cwd: Path, *, server: bool = False) -> Generator[Bench]:
+def opened(environ: Environ, cwd: Path, *, server: bool = False, check: bool = True) -> Generator[Bench]:
     """Open the store.
 
     Args:
         environ: of the process.
         cwd: the current folder.
         server: whether databases of the embedded server are needed.
+        check: whether the place must be a store; without, what needs no store goes on where it is not reached.
 
     Raises:
         UsageError: no store is configured, or its keys cannot be used.
@@ -78,7 +79,8 @@ def opened(environ: Environ, cwd: Path, *, server: bool = False) -> Generator[Be
         _server(environment, say, wanted=server),
         repository(settings, environ) as place,
     ):
-        place.store.check()
+        if check:
+            place.store.check()
         yield Bench(environment, place, say)
 
 
@@ -147,7 +149,7 @@ def verify(
     """Verify a backup; `deep` restores it into a server of its own and compares. Returns the proof, and whether it passed."""
     with opened(environ, cwd, server=True) as bench:
         settings, place = bench.environment.settings.backup, bench.place
-        backup = select_backup(read_catalog(place), wanted, kind, database)
+        backup = select_backup(read_catalog(place), wanted, kind, database, host=place.host)
         if deep:
             queries = settings.queries.get(backup.manifest.name, ())
             proof = prove_backup(place, backup, settings.programs, queries, now=utc_now(), say=bench.say)
@@ -158,43 +160,33 @@ def verify(
         return {"backup": _describe(place, backup), "proof": _describe_proof(proof)}, proof.passed
 
 
-def retention(environ: Environ, cwd: Path, *, yes: bool) -> Document:
-    """Say what becomes of every backup of the platform; with `yes`, delete what goes, each between two ledger rows.
+def rekey(environ: Environ, cwd: Path, *, wanted: str | None) -> Document:
+    """Encrypt one backup, or all that are not, with the current key; of all, those that cannot be are named.
 
     Raises:
-        HeraldError: the ops database cannot be reached, which nothing is deleted without; or one could not be deleted.
+        HeraldError: the one that was named cannot be, or the store is not reached.
     """
-    with opened(environ, cwd, server=True) as bench:
-        place, settings, now = bench.place, bench.environment.settings, utc_now()
-        catalog = read_catalog(place)
-        ops = bench.environment.targets.ops("backup_retention")
-        with ops.session() as session:
-            recorded = list_recorded(session, place.platform, place.store.url)
-        known = {Group(each.kind, each.name, each.host) for each in recorded}
-        plan = plan_retention(catalog, settings.backup.retention, now, known=known)
-        if yes:
-            identity = ops.identity()
-            ledger = Ledger(ops.writable())
-            for decision in plan.doomed:
-                delete_recorded(place, decision, ledger, identity, f"{now:%Y-%m-%d}", now=now, say=bench.say)
-        return {
-            "done": yes,
-            "backups": describe_decisions(plan.decisions),
-            "doubts": [{"group": str(group), "reason": reason} for group, reason in plan.doubts],
-        }
-
-
-def rekey(environ: Environ, cwd: Path, *, wanted: str | None) -> Document:
-    """Encrypt one backup, or all that are not, with the current key."""
     with opened(environ, cwd) as bench:
         catalog, place = read_catalog(bench.place), bench.place
         chosen = catalog.backups if wanted is None else (find_backup(catalog, wanted),)
-        old = [each for each in chosen if each.manifest.encryption.key != place.ring.current.fingerprint]
-        done = [rekey_backup(place, each, run_id=None, now=utc_now(), say=bench.say) for each in old]
+        # With public keys the fingerprint is that of the signing secret: the recipients may be others all the same.
+        current = describe_encryption(place.ring.current)
+        old = [each for each in chosen if each.manifest.encryption != current]
+        done: list[str] = []
+        failed: list[Document] = []
+        for each in old:
+            try:
+                done.append(rekey_backup(place, each, run_id=None, now=utc_now(), say=bench.say).id)
+            except HeraldError as error:
+                if wanted is not None or isinstance(error, StoreUnavailable):
+                    raise
+                # One that is broken keeps none of the others at the old key.
+                failed.append({"id": each.manifest.id, "reason": error.message})
         return {
-            "key": place.ring.current.fingerprint,
-            "rekeyed": [each.id for each in done],
+            "key": current.key,
+            "rekeyed": done,
             "already": len(chosen) - len(old),
+            "failed": failed,
         }
 
 

@@ -10,11 +10,10 @@ from typing import Any
 from herald_pipelines.backup.catalog import read_catalog
 from herald_pipelines.backup.drill import Drilled, drill_backup, write_report
 from herald_pipelines.backup.facts import Kind
-from herald_pipelines.backup.files_restore import undo_restore_files
-from herald_pipelines.backup.recovery import recover, resume_recovery
-from herald_pipelines.backup.recovery_plan import Mode, Wish, plan_recovery, reach_of
-from herald_pipelines.backup.restore_database import undo_restore
+from herald_pipelines.backup.recovery import recover, resume_recovery, undo_recovery
+from herald_pipelines.backup.recovery_plan import Mode, Wish, plan_recovery, plan_undo, reach_of
 from herald_pipelines.backup.selection import LATEST, select_backup
+from herald_pipelines.console_backup import describe_plan
 from herald_pipelines.errors import GuardRefusal, UsageError, unknown_value
 from herald_pipelines.operations_backup import opened
 from herald_pipelines.values import utc_now
@@ -38,13 +37,15 @@ def restore(environ: Environ, cwd: Path, wish: Wish, *, yes: bool) -> tuple[Docu
             return document, GuardRefusal.exit_code
         if not yes:
             return document, 0
+        for line in describe_plan(document):
+            bench.say(line)
         results = recover(bench.place, plan, reach, settings, now=now, say=bench.say)
         return {**document, "done": True, "results": results["parts"]}, 0
 
 
 def resume(environ: Environ, cwd: Path, *, discard: bool) -> Document:
-    """Go on with an interrupted recovery, or start its services and forget it."""
-    with opened(environ, cwd, server=True) as bench:
+    """Go on with an interrupted recovery, or start its services and forget it: that works without the store."""
+    with opened(environ, cwd, server=True, check=False) as bench:
         settings = bench.environment.settings
         reach = reach_of(settings, bench.environment.targets)
         done = resume_recovery(
@@ -54,22 +55,20 @@ def resume(environ: Environ, cwd: Path, *, discard: bool) -> Document:
 
 
 def undo(environ: Environ, cwd: Path, *, mode: Mode, database: str | None, yes: bool) -> Document:
-    """Give a database, or a tree of files, back what a restore had replaced."""
-    with opened(environ, cwd, server=True) as bench:
-        if mode is Mode.FULL:
-            raise UsageError("a full recovery is undone part by part", hint="--mode database --database NAME")
-        if not yes:
-            return {"mode": mode.value, "done": False, "results": []}
-        if mode is not Mode.DATABASE:
-            done = undo_restore_files(bench.place, None, kind=Kind(mode.value), say=bench.say)
-            return {"mode": mode.value, "done": True, "results": [done]}
-        if database is None:
-            raise UsageError("which database is meant?", hint="--database NAME")
-        reach = reach_of(bench.environment.settings, bench.environment.targets)
-        done = undo_restore(
-            bench.place, reach.target(database), name=reach.datname(database), now=utc_now(), say=bench.say
-        )
-        return {"mode": mode.value, "done": True, "results": [done]}
+    """Give a database, or a tree of files, back what a restore had replaced; the store is not asked."""
+    with opened(environ, cwd, server=True, check=False) as bench:
+        settings, place = bench.environment.settings, bench.place
+        reach = reach_of(settings, bench.environment.targets)
+        document: Document = {
+            "mode": mode.value,
+            "done": yes,
+            "undoes": plan_undo(place, reach, mode, database),
+            "results": [],
+        }
+        if yes:
+            done = undo_recovery(place, reach, settings.backup, mode, database, now=utc_now(), say=bench.say)
+            document["results"] = [done]
+        return document
 
 
 def drill(environ: Environ, cwd: Path, *, database: str | None) -> tuple[Document, int]:
@@ -77,19 +76,21 @@ def drill(environ: Environ, cwd: Path, *, database: str | None) -> tuple[Documen
     with opened(environ, cwd, server=True) as bench:
         settings, place, now = bench.environment.settings, bench.place, utc_now()
         catalog = read_catalog(place)
-        names = {each.manifest.name for each in catalog.of(Kind.DATABASE)}
+        mine = catalog.of_host(place.host)
+        names = {each.manifest.name for each in mine if each.manifest.kind is Kind.DATABASE}
         if database is not None and database not in names:
             raise unknown_value("database with a backup", database, names)
-        wanted = [(Kind.DATABASE, name) for name in sorted(names) if database in (None, name)]
-        if database is None:
-            wanted += [
-                (kind, kind.value) for kind in (Kind.APPLICATION, Kind.CONFIGURATION) if catalog.of(kind)
-            ]
+        wanted = sorted(
+            {(each.manifest.kind, each.manifest.name) for each in mine},
+            key=lambda each: (list(Kind).index(each[0]), each[1]),
+        )
+        if database is not None:
+            wanted = [(Kind.DATABASE, database)]
         if not wanted:
             raise UsageError("there is no backup to drill with", hint="make one: herald backup create")
         drilled: list[Drilled] = []
         for kind, name in wanted:
-            backup = select_backup(catalog, LATEST, kind, name)
+            backup = select_backup(catalog, LATEST, kind, name, host=place.host)
             drilled.append(drill_backup(place, backup, settings.backup, now=now, say=bench.say))
             bench.record(backup.manifest, drilled[-1].proof)
         report = write_report(

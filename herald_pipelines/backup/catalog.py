@@ -26,7 +26,7 @@ from herald_pipelines.backup.facts import (
 from herald_pipelines.backup.inventory import Backup, Catalog, Problem, Unfinished
 from herald_pipelines.backup.keys import SIGNATURE, Forged
 from herald_pipelines.backup.repository import Repository
-from herald_pipelines.errors import PermanentFailure, unknown_value
+from herald_pipelines.errors import GuardRefusal, PermanentFailure, unknown_value
 from herald_pipelines.resources.object_store.base import ObjectInfo, ObjectMissing
 
 _STORED_FIELDS = frozenset({"object", "stored_bytes", "stored_sha256"})
@@ -34,6 +34,14 @@ _STORED_FIELDS = frozenset({"object", "stored_bytes", "stored_sha256"})
 FOLDER_PARTS = 6
 """v1/<platform>/<host>/<kind>/<name>/<id>"""
 Model = TypeVar("Model", bound=Document)
+
+
+class BackupGone(PermanentFailure):
+    """A backup was deleted since it was read."""
+
+
+class BackupChanged(GuardRefusal):
+    """There is another backup in the place of the one that was read."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,23 @@ def read_manifest(repository: Repository, prefix: str) -> tuple[Manifest, dict[s
             f"{prefix}{MANIFEST} belongs to another place: {manifest.prefix}", hint="it was moved or copied"
         )
     return manifest, content
+
+
+def read_again(repository: Repository, backup: Backup) -> tuple[Manifest, dict[str, Any]]:
+    """Return what the manifest of a backup says now, and what was signed: the same content, rekeyed or not.
+
+    Raises:
+        BackupGone: it was deleted since it was read.
+        BackupChanged: there is another backup in its place.
+    """
+    manifest = backup.manifest
+    try:
+        found, signed = read_manifest(repository, manifest.prefix)
+    except ObjectMissing:
+        raise BackupGone(f"{manifest.id} was deleted meanwhile by somebody else") from None
+    if content_sha256(signed) != backup.content_sha256:
+        raise BackupChanged(f"{manifest.id} is another backup than the one that was meant")
+    return found, signed
 
 
 def manifest_sha256(manifest: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from statistics import median
 
 from herald_pipelines.backup.facts import Scope
 from herald_pipelines.backup.inventory import Backup, Problem
+from herald_pipelines.backup.retention import CLOCK_TOLERANCE
 from herald_pipelines.settings.backup import BackupLimits
 from herald_pipelines.tasks import CheckVerdict
 from herald_pipelines.values import SECONDS_PER_DAY, format_bytes
@@ -33,6 +34,15 @@ def check_age(backups: Sequence[Backup], limits: BackupLimits, now: datetime) ->
     if not whole:
         return CheckVerdict("backup_is_recent", passed=False, is_error=True, summary="there is no backup")
     newest = whole[-1].manifest
+    if newest.started_at > now + CLOCK_TOLERANCE:
+        # It would pass for recent until that time comes, whatever fails meanwhile.
+        return CheckVerdict(
+            "backup_is_recent",
+            passed=False,
+            is_error=True,
+            summary=f"the newest backup, {newest.id}, is of {newest.started_at:%Y-%m-%d %H:%M} UTC, after now:"
+            " a clock is wrong",
+        )
     hours = (now - newest.started_at).total_seconds() / SECONDS_PER_HOUR
     return CheckVerdict(
         "backup_is_recent",

@@ -17,6 +17,7 @@ from herald_pipelines.backup.files import own_folders_of
 from herald_pipelines.backup.files_archive import reading_listing
 from herald_pipelines.backup.files_survey import Survey, TreeSurvey
 from herald_pipelines.backup.names import read_name, show_name
+from herald_pipelines.backup.parts import require_private_key
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.walk import OwnFolders
 from herald_pipelines.errors import GuardRefusal, PermanentFailure, UsageError
@@ -141,6 +142,7 @@ def plan_restore_files(
             raise UsageError(
                 f"{pattern!a} is no absolute path", hint=f"the backup has {', '.join(manifest.files.roots)}"
             )
+    require_private_key(repository, manifest)
     survey = Survey(tuple(only))
     with reading_listing(repository, manifest) as entries:
         survey.read(entries, frozenset(map(read_name, manifest.files.roots)))
@@ -194,14 +196,14 @@ def _require_writable(tree: TreePlan) -> None:
     if not may_write:
         raise GuardRefusal(
             f"{shown} cannot be restored: this user may not write in {show_name(str(ground))}",
-            hint="run this as root, or name a destination",
+            hint="run this as a user who may, such as root",
         )
 
 
 def _require_replaceable(tree: TreePlan, own: OwnFolders) -> None:
     """Refuse a tree that cannot be exchanged, or in which herald itself lives: it would be gone with the old tree."""
     target, shown = Path(tree.target), show_name(tree.target)
-    hint = "name a destination, or what of it to restore in place"
+    hint = "say what of it to restore in place: --only"
     if target.is_mount():
         raise GuardRefusal(f"{shown} is a mount point, which cannot be exchanged", hint=hint)
     for folder in own.paths:
@@ -238,7 +240,7 @@ def _require_room(trees: Sequence[TreePlan], surveys: Mapping[str, TreeSurvey]) 
             raise GuardRefusal(
                 f"not enough disk for {show_name(str(ground))}: {format_bytes(needed[device])} are needed beside"
                 f" what is there, {format_bytes(free)} are free",
-                hint="make room, name a destination on another file system, or restore a part with --only",
+                hint="make room, or restore a part with --only",
             )
         if facts.f_files and nodes[device] > facts.f_favail:
             raise GuardRefusal(

@@ -61,6 +61,10 @@ class Catalog:
     unfinished: tuple[Unfinished, ...]
     problems: tuple[Problem, ...]
 
+    def of_host(self, host: str) -> tuple[Backup, ...]:
+        """Return the backups of a host, oldest first; where it has none at all, as a new machine, those of all."""
+        return tuple(each for each in self.backups if each.manifest.host == host) or self.backups
+
     def of(self, kind: Kind, name: str | None = None, host: str | None = None) -> tuple[Backup, ...]:
         """Return the backups of a kind, oldest first."""
         return tuple(

@@ -19,7 +19,8 @@ class Known:
     place: Repository
     catalog: Catalog
     groups: tuple[Group, ...]
-    """What belongs to the context's database: ops has the files of the platform too."""
+    """What belongs to the context's database, ops has the files of the platform too: of this host, or of all hosts where
+    this one verifies for the others."""
     lost: tuple[str, ...]
     recorded: tuple[Group, ...]
     """Groups that have recorded backups."""
@@ -30,8 +31,14 @@ class Known:
         return self.catalog.of(group.kind, group.name, group.host)
 
 
-def know(context: TaskContext, place: Repository) -> Known:
-    """Read the store, and tell the ops database what it did not know."""
+def know(context: TaskContext, place: Repository, *, for_others: bool = False) -> Known:
+    """Read the store, and tell the ops database what it did not know.
+
+    Args:
+        context: of the task.
+        place: where the store is.
+        for_others: whether this is about the backups of other hosts too where this one alone has the private key.
+    """
     place.store.check()
     catalog = read_catalog(place)
     recorded = ()
@@ -40,13 +47,20 @@ def know(context: TaskContext, place: Repository) -> Known:
             if not context.dry_run:
                 record_catalog(session, catalog, place.store.url)
             recorded = list_recorded(session, place.platform, place.store.url)
-    groups = [Group(Kind.DATABASE, context.database, place.host)]
+    all_hosts = for_others and place.host == context.settings.backup.full_verification_host
+    names = [(Kind.DATABASE, context.database)]
     if context.database == OPS:
-        groups += [
-            Group(kind, kind.value, place.host)
-            for kind in (Kind.APPLICATION, Kind.CONFIGURATION)
-            if catalog.of(kind, kind.value, place.host)
-        ]
+        names += [(kind, kind.value) for kind in (Kind.APPLICATION, Kind.CONFIGURATION)]
+    groups = sorted(
+        {
+            Group(kind, name, each.manifest.host)
+            for kind, name in names
+            for each in catalog.of(kind, name, None if all_hosts else place.host)
+        },
+        key=lambda group: (list(Kind).index(group.kind), group.host),
+    )
+    if not any(group.kind is Kind.DATABASE for group in groups):
+        groups.insert(0, Group(Kind.DATABASE, context.database, place.host))
     mine = {(each.kind, each.name, each.host) for each in groups}
     return Known(
         place=place,

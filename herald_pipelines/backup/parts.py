@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from herald_pipelines.backup.facts import Manifest, Part
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.unsealing import Damaged, unseal
-from herald_pipelines.errors import PermanentFailure
+from herald_pipelines.errors import PermanentFailure, UsageError
 from herald_pipelines.resources.gpg import Passphrase, Recipients, Secret
 from herald_pipelines.resources.object_store.base import ObjectMissing
 
@@ -107,6 +107,21 @@ def find_secret(repository: Repository, manifest: Manifest) -> Secret:
             hint="give that secret in backup.passphrases too, and another one in backup.signing_secrets",
         )
     return secret
+
+
+def require_private_key(repository: Repository, manifest: Manifest) -> None:
+    """Refuse a backup that nothing here opens, before anything of it is read.
+
+    Raises:
+        UsageError: it is encrypted to public keys, and none of their private keys is here.
+        PermanentFailure: its key is not in the ring.
+    """
+    secret = find_secret(repository, manifest)
+    if isinstance(secret, Recipients) and not repository.keyring_gpg.can_decrypt(secret):
+        raise UsageError(
+            f"this host has no private key that opens {manifest.id} (recipients: {', '.join(secret.fingerprints)})",
+            hint="verify in full and restore where it is, with the folder that gpg keeps it in at backup.gnupg_home",
+        )
 
 
 def describe_part(part: Part) -> str:

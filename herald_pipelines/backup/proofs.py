@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from herald_pipelines.backup.catalog import manifest_sha256, read_manifest, write_document
+from herald_pipelines.backup.catalog import manifest_sha256, read_again, write_document
 from herald_pipelines.backup.facts import PROOFS, Proof, Scope
 from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.unsealing import Damaged
-from herald_pipelines.errors import PermanentFailure, TransientFailure
-from herald_pipelines.resources.object_store.base import ObjectMissing
+from herald_pipelines.errors import TransientFailure
 
 MOST_REASON_LETTERS = 2000
 
@@ -47,7 +46,7 @@ def conclude(
 
     Raises:
         TransientFailure: it was rekeyed meanwhile, or the store is not reached: there is no verdict.
-        PermanentFailure: it was deleted meanwhile.
+        BackupGone, BackupChanged: it was deleted meanwhile, or there is another in its place.
         HeraldError: whatever else `verify` raised.
     """
     started = time.monotonic()
@@ -57,7 +56,9 @@ def conclude(
     except Damaged as error:
         reason = error.message[:MOST_REASON_LETTERS]
         details = error.details if isinstance(error, Unproven) else dict[str, Any]()
-    _require_unchanged(repository, backup)
+    _, signed = read_again(repository, backup)
+    if manifest_sha256(signed) != backup.manifest_sha256:
+        raise TransientFailure(f"{backup.manifest.id} was rekeyed while it was verified")
     seconds = round(time.monotonic() - started, 3)
     proof = Proof(
         backup=backup.manifest.id,
@@ -74,13 +75,3 @@ def conclude(
     name = f"{proof.at:%Y%m%dT%H%M%SZ}-{scope}-{secrets.token_hex(4)}.json"
     write_document(repository, f"{backup.manifest.prefix}{PROOFS}/{name}", proof, replace=False)
     return proof
-
-
-def _require_unchanged(repository: Repository, backup: Backup) -> None:
-    manifest = backup.manifest
-    try:
-        _, signed = read_manifest(repository, manifest.prefix)
-    except ObjectMissing:
-        raise PermanentFailure(f"{manifest.id} was deleted while it was verified") from None
-    if manifest_sha256(signed) != backup.manifest_sha256:
-        raise TransientFailure(f"{manifest.id} was rekeyed while it was verified")

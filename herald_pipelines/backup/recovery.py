@@ -10,7 +10,7 @@ by `resume_recovery`: what is done is not done twice, and the services are start
 import fcntl
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,11 +22,11 @@ from herald_pipelines.backup.catalog import find_backup, read_catalog
 from herald_pipelines.backup.facts import Document, Kind
 from herald_pipelines.backup.files_journal import Phase
 from herald_pipelines.backup.files_plan import plan_restore_files
-from herald_pipelines.backup.files_restore import recover_restores, restore_files
+from herald_pipelines.backup.files_restore import recover_restores, restore_files, undo_restore_files
 from herald_pipelines.backup.inventory import Backup
-from herald_pipelines.backup.recovery_plan import Mode, Reach, RecoveryPlan
+from herald_pipelines.backup.recovery_plan import Mode, Reach, RecoveryPlan, plan_undo, services_of
 from herald_pipelines.backup.repository import Repository
-from herald_pipelines.backup.restore_database import restore_database
+from herald_pipelines.backup.restore_database import restore_database, undo_restore
 from herald_pipelines.backup.restore_journal import new_restore_id
 from herald_pipelines.backup.restore_refusals import Selection
 from herald_pipelines.errors import GuardRefusal, PermanentFailure, UsageError
@@ -47,6 +47,8 @@ class PartState(Document):
     backup: str
     datname: str | None = None
     restore_id: str
+    is_beside: bool = False
+    """Restored under a name that nobody uses: no service is stopped for it."""
     is_done: bool = False
 
 
@@ -81,11 +83,7 @@ def recover(
     """
     plan.require()
     with _locked(repository.work_folder):
-        if _read_journal(repository.work_folder) is not None:
-            raise GuardRefusal(
-                "a recovery was interrupted on this host",
-                hint="`herald restore --resume` goes on with it, `--discard` starts its services and forgets it",
-            )
+        _require_none(repository.work_folder)
         journal = Journal(
             mode=plan.wish.mode,
             started_at=now,
@@ -99,6 +97,7 @@ def recover(
                     backup=part.backup.manifest.id,
                     datname=part.datname,
                     restore_id=new_restore_id(),
+                    is_beside=part.is_beside,
                 )
                 for part in plan.parts
             ),
@@ -129,6 +128,39 @@ def resume_recovery(
         return work.discard() if discard else work.run()
 
 
+def undo_recovery(
+    repository: Repository,
+    reach: Reach,
+    settings: BackupSettings,
+    mode: Mode,
+    database: str | None,
+    *,
+    now: datetime,
+    say: Say,
+) -> dict[str, Any]:
+    """Give a database, or a tree of files, back what the last restore of it had replaced, with its services stopped.
+
+    Raises:
+        UsageError: there is nothing to give back, or it is not said of what.
+        GuardRefusal: somebody is in the way, or a recovery is running or was interrupted.
+        HeraldError: of the kind that fits; services run again.
+    """
+    plan_undo(repository, reach, mode, database)
+    kind = Kind(mode.value)
+
+    def give_back() -> dict[str, Any]:
+        if database is None:
+            return undo_restore_files(repository, None, kind=kind, say=say)
+        return undo_restore(
+            repository, reach.target(database), name=reach.datname(database), now=now, say=say
+        )
+
+    with _locked(repository.work_folder):
+        _require_none(repository.work_folder)
+        journal = Journal(mode=mode, started_at=now, parts=())
+        return _Recovery(repository, reach, settings, journal, now, say).undo(give_back, kind)
+
+
 class _Recovery:
     """One recovery at work."""
 
@@ -142,17 +174,22 @@ class _Recovery:
         say: Say,
     ) -> None:
         self._repository, self._reach, self._now, self._say = repository, reach, now, say
+        self._settings = settings
         self._journal = journal
-        kinds = {part.kind.value for part in journal.parts}
-        self._services = [service_of(each) for each in settings.services if kinds & set(each.modes)]
+        self._known = [service_of(each) for each in settings.services]
+        self._services = [
+            service_of(each)
+            for each in services_of(settings, {part.kind for part in journal.parts if not part.is_beside})
+        ]
 
     def run(self) -> dict[str, Any]:
         """Restore what is not restored yet; the services run again whatever happens."""
         self._write()
         results: list[dict[str, Any]] = []
         problems: tuple[str, ...] = ()
-        catalog = read_catalog(self._repository)
         try:
+            self._repository.store.check()
+            catalog = read_catalog(self._repository)
             for place, part in enumerate(self._journal.parts):
                 if part.is_done:
                     results.append({"kind": part.kind.value, "name": part.name, "backup": part.backup})
@@ -171,6 +208,17 @@ class _Recovery:
             raise PermanentFailure(f"all is restored, but {'; '.join(problems)}", hint="start them by hand")
         _forget(self._repository.work_folder)
         return {"mode": self._journal.mode.value, "parts": results}
+
+    def undo(self, give_back: Callable[[], dict[str, Any]], kind: Kind) -> dict[str, Any]:
+        """Stop the services for an undoing; a killed one is not gone on with, but its services are started."""
+        self._services = [service_of(each) for each in services_of(self._settings, {kind})]
+        self._write()
+        try:
+            self._stop()
+            return give_back()
+        finally:
+            if not self._start():
+                _forget(self._repository.work_folder)
 
     def discard(self) -> dict[str, Any]:
         """Start the services and forget the rest: what was swapped in stays, what was not is removed by the next restore."""
@@ -223,8 +271,10 @@ class _Recovery:
         stop_services(self._services, self._say)
 
     def _start(self) -> tuple[str, ...]:
-        stopped = [each for each in self._services if each.name in self._journal.stopped]
+        stopped = [each for each in self._known if each.name in self._journal.stopped]
         problems = start_services(stopped, self._say)
+        for problem in problems:
+            self._say(problem)  # what is raised may be about something else
         if not problems and stopped:
             self._journal = self._journal.model_copy(update={"stopped": ()})
             self._write()
@@ -281,6 +331,14 @@ def _read_journal(folder: Path) -> Journal | None:
         raise PermanentFailure(
             f"{folder / JOURNAL} is no journal of a recovery", hint="see what is in it, then move it away"
         ) from None
+
+
+def _require_none(folder: Path) -> None:
+    if _read_journal(folder) is not None:
+        raise GuardRefusal(
+            "a recovery was interrupted on this host",
+            hint="`herald restore --resume` goes on with it, `--discard` starts its services and forgets it",
+        )
 
 
 def _forget(folder: Path) -> None:

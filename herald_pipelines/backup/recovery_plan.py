@@ -1,6 +1,6 @@
 """What a recovery will do, asked whole before anything is stopped. Not here: doing it (recovery.py)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -9,10 +9,12 @@ from typing import Any
 
 from herald_pipelines.backup.catalog import read_catalog
 from herald_pipelines.backup.facts import Kind, Scope
+from herald_pipelines.backup.files_journal import find_journal
 from herald_pipelines.backup.files_plan import FilesPlan, plan_restore_files
+from herald_pipelines.backup.files_restore import describe
 from herald_pipelines.backup.inventory import Backup, Catalog
 from herald_pipelines.backup.repository import Repository
-from herald_pipelines.backup.restore_database import plan_restore
+from herald_pipelines.backup.restore_database import list_before, plan_restore
 from herald_pipelines.backup.restore_plan import RestorePlan
 from herald_pipelines.backup.restore_refusals import Selection
 from herald_pipelines.backup.selection import select_backup
@@ -20,6 +22,7 @@ from herald_pipelines.errors import GuardRefusal, UsageError
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.targets import Targets
 from herald_pipelines.settings import BackupSettings, Settings
+from herald_pipelines.settings.backup import ServiceSettings
 from herald_pipelines.values import Capability
 
 
@@ -79,6 +82,8 @@ class PartPlan:
     backup: Backup
     plan: RestorePlan | FilesPlan
     datname: str | None = None
+    is_beside: bool = False
+    """Whether it gets a name that nobody uses: no service need be stopped for it."""
 
     def document(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -146,21 +151,48 @@ def plan_recovery(
     parts: list[PartPlan] = []
     notes: list[str] = []
     if wish.mode in (Mode.DATABASE, Mode.FULL):
-        for name in _databases(catalog, wish):
-            backup = select_backup(catalog, wish.wanted, Kind.DATABASE, name)
+        for name in _databases(catalog, wish, repository.host):
+            backup = select_backup(catalog, wish.wanted, Kind.DATABASE, name, host=repository.host)
             parts.append(_plan_database(repository, backup, wish, reach, now))
     for kind in (Kind.APPLICATION, Kind.CONFIGURATION):
         if wish.mode.value == kind.value or (
-            wish.mode is Mode.FULL and _is_expected(catalog, kind, settings)
+            wish.mode is Mode.FULL and _is_expected(catalog, kind, settings, repository.host)
         ):
-            backup = select_backup(catalog, wish.wanted, kind)
+            backup = select_backup(catalog, wish.wanted, kind, None, host=repository.host)
             plan = plan_restore_files(repository, backup, only=wish.only, own_folders=[reach.home])
             parts.append(PartPlan(kind, kind.value, backup, plan))
         elif wish.mode is Mode.FULL:
             notes.append(f"there is no {kind} to recover: none is configured, and none was backed up")
-    kinds = {part.kind.value for part in parts}
-    services = tuple(each.name for each in settings.services if kinds & set(each.modes))
-    return RecoveryPlan(wish, tuple(parts), services, tuple(notes))
+    services = services_of(settings, {part.kind for part in parts if not part.is_beside})
+    return RecoveryPlan(wish, tuple(parts), tuple(each.name for each in services), tuple(notes))
+
+
+def plan_undo(repository: Repository, reach: Reach, mode: Mode, database: str | None) -> dict[str, Any]:
+    """Say what undoing the last restore of a database, or of a tree of files, would give back. Changes nothing.
+
+    Raises:
+        UsageError: there is nothing to give back, or it is not said of what.
+        HeraldError: the server could not be asked.
+    """
+    if mode is Mode.FULL:
+        raise UsageError("a full recovery is undone part by part", hint="--mode database --database NAME")
+    if mode is not Mode.DATABASE:
+        if database is not None:
+            raise UsageError(f"--database does not go with the mode {mode}")
+        return describe(find_journal(repository.work_folder, None, Kind(mode.value)).read())
+    if database is None:
+        raise UsageError("which database is meant?", hint="--database NAME")
+    kept = list_before(reach.target(database), reach.datname(database))
+    if not kept:
+        raise UsageError(
+            f"there is no database from before a restore of {database}", hint="nothing was restored over it"
+        )
+    return kept[0].document()
+
+
+def services_of(settings: BackupSettings, kinds: Collection[Kind]) -> tuple[ServiceSettings, ...]:
+    """Return the services that use something of some kinds, in the order in which they are stopped."""
+    return tuple(each for each in settings.services if {kind.value for kind in kinds} & set(each.modes))
 
 
 def _check_wish(wish: Wish) -> None:
@@ -173,15 +205,17 @@ def _check_wish(wish: Wish) -> None:
         raise UsageError(f"--database does not go with the mode {wish.mode}")
 
 
-def _databases(catalog: Catalog, wish: Wish) -> Sequence[str | None]:
+def _databases(catalog: Catalog, wish: Wish, host: str) -> Sequence[str | None]:
     if wish.databases or wish.mode is Mode.DATABASE:
         return wish.databases or (None,)
-    return sorted({each.manifest.name for each in catalog.of(Kind.DATABASE)})
+    return sorted(
+        {each.manifest.name for each in catalog.of_host(host) if each.manifest.kind is Kind.DATABASE}
+    )
 
 
-def _is_expected(catalog: Catalog, kind: Kind, settings: BackupSettings) -> bool:
+def _is_expected(catalog: Catalog, kind: Kind, settings: BackupSettings, host: str) -> bool:
     files = settings.application if kind is Kind.APPLICATION else settings.configuration
-    return bool(files.paths or catalog.of(kind))
+    return bool(files.paths or any(each.manifest.kind is kind for each in catalog.of_host(host)))
 
 
 def _plan_database(
@@ -200,4 +234,5 @@ def _plan_database(
         selection=wish.selection,
         expected_seconds=None if proof is None else proof.seconds,
     )
-    return PartPlan(Kind.DATABASE, name, backup, plan, datname)
+    is_beside = datname != reach.datname(name) and plan.kept_as is None
+    return PartPlan(Kind.DATABASE, name, backup, plan, datname, is_beside)

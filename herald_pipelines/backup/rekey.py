@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from herald_pipelines.backup.catalog import content_sha256, read_manifest, read_signed
+from herald_pipelines.backup.catalog import read_again, read_signed
 from herald_pipelines.backup.database import describe_encryption
 from herald_pipelines.backup.facts import (
     MANIFEST,
@@ -29,9 +29,9 @@ from herald_pipelines.backup.parts import find_secret, open_part
 from herald_pipelines.backup.progress import Progress
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.unsealing import Damaged
-from herald_pipelines.errors import GuardRefusal, PermanentFailure, TransientFailure
+from herald_pipelines.errors import GuardRefusal, PermanentFailure
 from herald_pipelines.resources.gpg import Recipients, Secret
-from herald_pipelines.resources.object_store.base import ObjectExists, ObjectMissing
+from herald_pipelines.resources.object_store.base import ObjectExists
 from herald_pipelines.values import Say
 
 
@@ -49,7 +49,7 @@ def rekey_backup(
     prefix = backup.manifest.prefix
     try:
         with leasing(repository, prefix, backup.manifest.id, run_id=run_id, now=now) as work:
-            manifest, signed = _read_again(repository, backup)
+            manifest, signed = read_again(repository, backup)
             if manifest.encryption != describe_encryption(work.key):
                 _require_readable(repository, manifest, work.key.secret)
                 manifest = _replace(work, manifest, signed, say)
@@ -80,16 +80,6 @@ def sign_proofs(repository: Repository, prefix: str) -> int:
             store.put(each.key, json.dumps(signed, indent=1).encode())
             count += 1
     return count
-
-
-def _read_again(repository: Repository, backup: Backup) -> tuple[Manifest, dict[str, Any]]:
-    try:
-        manifest, signed = read_manifest(repository, backup.manifest.prefix)
-    except ObjectMissing:
-        raise TransientFailure(f"{backup.manifest.id} was deleted by somebody else") from None
-    if content_sha256(signed) != backup.content_sha256:
-        raise PermanentFailure(f"{backup.manifest.id} is another backup than the one that was meant")
-    return manifest, signed
 
 
 def _require_readable(repository: Repository, manifest: Manifest, current: Secret) -> None:

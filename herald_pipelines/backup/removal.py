@@ -4,14 +4,15 @@ And the hold that keeps it from being removed. Not here: which ones are (retenti
 """
 
 import json
+from contextlib import suppress
 from datetime import datetime
 
-from herald_pipelines.backup.catalog import content_sha256, read_manifest
+from herald_pipelines.backup.catalog import BackupGone, read_again
 from herald_pipelines.backup.facts import HOLD, LEASE, MANIFEST
 from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.lease import leasing
 from herald_pipelines.backup.repository import Repository
-from herald_pipelines.errors import GuardRefusal, TransientFailure
+from herald_pipelines.errors import GuardRefusal
 from herald_pipelines.resources.object_store.base import ObjectExists, ObjectMissing
 
 
@@ -26,7 +27,7 @@ def delete_backup(repository: Repository, backup: Backup, *, run_id: str | None,
     store, manifest = repository.store, backup.manifest
     try:
         with leasing(repository, manifest.prefix, manifest.id, run_id=run_id, now=now) as work:
-            _require_unchanged(repository, backup)
+            read_again(repository, backup)
             found = [each.key for each in store.list(manifest.prefix)]
             if manifest.prefix + HOLD in found:
                 raise GuardRefusal(f"{manifest.id} is held", hint="lift its hold first")
@@ -49,11 +50,30 @@ def delete_backup(repository: Repository, backup: Backup, *, run_id: str | None,
 def place_hold(repository: Repository, backup: Backup, reason: str, *, now: datetime) -> None:
     """Keep a backup from being deleted, whatever its age; a second hold replaces the first.
 
+    Whoever deletes takes the lease before looking for a hold, and here it is the other way round: one sees the other.
+
     Raises:
+        BackupGone: it was deleted meanwhile: there is nothing to hold.
+        GuardRefusal: somebody deletes or rekeys it: whether the hold came in time is not known yet.
         StoreUnavailable, StoreRefused: it is not held, or not known to be.
     """
     content = {"format": 1, "reason": reason, "at": now.isoformat(), "host": repository.host}
-    repository.store.put(backup.manifest.prefix + HOLD, json.dumps(content).encode())
+    store, prefix = repository.store, backup.manifest.prefix
+    store.put(prefix + HOLD, json.dumps(content).encode())
+    is_leased = False
+    with suppress(ObjectMissing):
+        store.stat(prefix + LEASE)
+        is_leased = True
+    try:
+        read_again(repository, backup)
+    except BackupGone:
+        store.delete(prefix + HOLD)
+        raise
+    if is_leased:
+        raise GuardRefusal(
+            f"{backup.manifest.id} has a lease: somebody deletes or rekeys it, or was killed at it",
+            hint="the hold is written; see in `herald backup list` whether the backup is still there",
+        )
 
 
 def lift_hold(repository: Repository, backup: Backup) -> None:
@@ -63,13 +83,3 @@ def lift_hold(repository: Repository, backup: Backup) -> None:
         StoreUnavailable, StoreRefused: it is still held, or not known not to be.
     """
     repository.store.delete(backup.manifest.prefix + HOLD)
-
-
-def _require_unchanged(repository: Repository, backup: Backup) -> None:
-    manifest = backup.manifest
-    try:
-        _, signed = read_manifest(repository, manifest.prefix)
-    except ObjectMissing:
-        raise TransientFailure(f"{manifest.id} was deleted by somebody else") from None
-    if content_sha256(signed) != backup.content_sha256:
-        raise GuardRefusal(f"{manifest.id} is another backup than the one that was planned for")

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from herald_pipelines.backup.inventory import Backup
+from herald_pipelines.backup.parts import require_private_key
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.restore_archive import archive_folder, read_globals
 from herald_pipelines.backup.restore_facts import read_server_facts
@@ -51,6 +52,7 @@ def prepare(
     try:
         clients = find_clients(server.major, wish.programs)
         if not backup.missing and manifest.database is not None:
+            require_private_key(repository, manifest)
             content = read_globals(repository, manifest)
     except TransientFailure:
         raise

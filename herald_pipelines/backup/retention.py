@@ -13,7 +13,9 @@ from typing import Any
 
 from herald_pipelines.backup.facts import Kind, Scope, group_of
 from herald_pipelines.backup.inventory import Backup, Catalog
+from herald_pipelines.errors import GuardRefusal, unknown_value
 from herald_pipelines.settings.backup import RetentionSettings
+from herald_pipelines.values import format_seconds
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """By which a backup may seem to come from the future: clocks of hosts differ by seconds where they are kept right."""
@@ -77,8 +79,23 @@ class RetentionPlan:
         }
 
 
+@dataclass(frozen=True)
+class Left:
+    """A database that has backups and is in the settings no more."""
+
+    name: str
+    backups: int
+    newest_at: datetime
+    stored_bytes: int
+
+
 def plan_retention(
-    catalog: Catalog, settings: RetentionSettings, now: datetime, *, known: Iterable[Group] = ()
+    catalog: Catalog,
+    settings: RetentionSettings,
+    now: datetime,
+    *,
+    known: Iterable[Group] = (),
+    skew: timedelta | None = None,
 ) -> RetentionPlan:
     """Decide on every backup of a catalog.
 
@@ -87,6 +104,7 @@ def plan_retention(
         settings: how long they are kept.
         now: the time.
         known: groups of which the ops database has backups that were not deleted.
+        skew: by how much the store's clock is ahead of ours; None: it is not known.
     """
     groups: defaultdict[Group, list[Backup]] = defaultdict(list)
     for backup in catalog.backups:
@@ -97,7 +115,7 @@ def plan_retention(
     decisions: list[Decision] = []
     doubts: list[tuple[Group, str]] = []
     for group, backups in sorted(groups.items()):
-        doubt = _find_doubt(backups, settings, now, has_problem=group in in_question)
+        doubt = _find_doubt(backups, settings, now, skew, has_problem=group in in_question)
         if doubt is not None:
             doubts.append((group, doubt))
             decisions += [
@@ -109,18 +127,63 @@ def plan_retention(
     return RetentionPlan(tuple(decisions), tuple(doubts))
 
 
+def find_left(catalog: Catalog, names: Collection[str], host: str) -> tuple[Left, ...]:
+    """Return the databases of a host that have backups and are not in its settings: no task looks at them any more."""
+    found = [each for each in catalog.of(Kind.DATABASE, host=host) if each.manifest.name not in names]
+    return tuple(
+        Left(
+            name,
+            len(mine := [each.manifest for each in found if each.manifest.name == name]),
+            max(each.started_at for each in mine),
+            sum(each.stored_bytes for each in mine),
+        )
+        for name in sorted({each.manifest.name for each in found})
+    )
+
+
+def plan_forgetting(catalog: Catalog, name: str, names: Collection[str], host: str) -> tuple[Decision, ...]:
+    """Decide on all backups of a database that left the settings: what is held stays, the rest goes.
+
+    Raises:
+        GuardRefusal: it is in the settings.
+        UsageError: it has no backup.
+    """
+    if name in names:
+        raise GuardRefusal(
+            f"{name} is in the settings: its backups go by retention alone",
+            hint="take it out of herald.yaml first",
+        )
+    found = catalog.of(Kind.DATABASE, name, host)
+    if not found:
+        known = [each.name for each in find_left(catalog, names, host)]
+        raise unknown_value("database that left the settings and has backups", name, known)
+    return tuple(
+        Decision(each, keep=each.is_held, reason="held" if each.is_held else f"{name} left the settings")
+        for each in found
+    )
+
+
 def _group(backup: Backup) -> Group:
     return Group(backup.manifest.kind, backup.manifest.name, backup.manifest.host)
 
 
 def _find_doubt(
-    backups: Sequence[Backup], settings: RetentionSettings, now: datetime, *, has_problem: bool
+    backups: Sequence[Backup],
+    settings: RetentionSettings,
+    now: datetime,
+    skew: timedelta | None,
+    *,
+    has_problem: bool,
 ) -> str | None:
     """Return why nothing of a group may be deleted."""
     if not backups:
         return "the store lists none of the backups that were made"
     if has_problem:
         return "the store holds manifests or proofs that cannot be trusted"
+    if skew is not None and abs(skew) > CLOCK_TOLERANCE:
+        return (
+            f"the store's clock and ours differ by {format_seconds(abs(skew).total_seconds())}: one is wrong"
+        )
     newest = max(each.manifest.started_at for each in backups)
     if newest > now + CLOCK_TOLERANCE:
         return f"the newest backup is of {newest:%Y-%m-%d %H:%M} UTC, after now: a clock is wrong"

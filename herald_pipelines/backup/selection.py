@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from herald_pipelines.backup.facts import Kind, Scope, is_backup_id
+from herald_pipelines.backup.facts import MANIFEST, Kind, Scope, is_backup_id
 from herald_pipelines.backup.inventory import Backup, Catalog
 from herald_pipelines.errors import UsageError, unknown_value
 
@@ -10,7 +10,7 @@ LATEST, LATEST_PROVEN = "latest", "latest-proven"
 SHOWN = 10
 
 
-def select_backup(catalog: Catalog, wanted: str, kind: Kind, name: str | None = None) -> Backup:
+def select_backup(catalog: Catalog, wanted: str, kind: Kind, name: str | None, *, host: str) -> Backup:
     """Return the backup that is meant.
 
     Args:
@@ -19,9 +19,10 @@ def select_backup(catalog: Catalog, wanted: str, kind: Kind, name: str | None = 
             2026-11-24 or 2026-11-24T02:30 (UTC): the newest that began before it.
         kind: of what.
         name: of which database; needed where there are backups of several.
+        host: whose backups come first: where it has some of these, those of others are not meant by anything but an id.
 
     Raises:
-        UsageError: there is none, several databases are meant, or the text is none of these.
+        UsageError: there is none, several databases or hosts are meant, or the text is none of these.
     """
     found = [each for each in catalog.of(kind) if not each.missing]
     if is_backup_id(wanted):
@@ -35,9 +36,11 @@ def select_backup(catalog: Catalog, wanted: str, kind: Kind, name: str | None = 
             raise UsageError(f"{wanted} is a backup of {chosen[0].manifest.name}, not of {name}")
         return chosen[0]
     moment = None if wanted in (LATEST, LATEST_PROVEN) else _read_moment(wanted)
+    found = _of_one_host(found, kind, name, host)
     names = sorted({each.manifest.name for each in found})
+    distrust = _say_distrust(catalog)
     if name is not None and name not in names:
-        raise unknown_value("database with a backup", name, names)
+        raise unknown_value("database with a backup", name, names, hint=distrust)
     if name is None and len(names) > 1:
         raise UsageError(
             f"{wanted!r} may be of several databases (known: {', '.join(names)})",
@@ -48,17 +51,43 @@ def select_backup(catalog: Catalog, wanted: str, kind: Kind, name: str | None = 
     elif wanted == LATEST_PROVEN:
         chosen, what = [each for each in found if each.proof(Scope.RESTORED)], "proven backup"
     else:
-        moment = _read_moment(wanted)
         chosen, what = (
-            [each for each in found if each.manifest.started_at <= moment],
+            [each for each in found if moment is not None and each.manifest.started_at <= moment],
             f"backup before {wanted}",
         )
     chosen = [each for each in chosen if name in (None, each.manifest.name)]
     if not chosen:
         raise UsageError(
-            f"there is no {what} of {name or kind}", hint="`herald backup list` shows all there are"
+            f"there is no {what} of {name or kind}",
+            hint=distrust or "`herald backup list` shows all there are",
         )
     return chosen[-1]
+
+
+def _of_one_host(found: list[Backup], kind: Kind, name: str | None, host: str) -> list[Backup]:
+    """Return those of a host; where it has none, those of the only other one that has.
+
+    Raises:
+        UsageError: several others have some. Another host's files or database are not restored by guessing.
+    """
+    hosts = sorted({each.manifest.host for each in found if name in (None, each.manifest.name)})
+    if len(hosts) > 1 and host not in hosts:
+        raise UsageError(
+            f"backups of {name or kind} are of several hosts (known: {', '.join(hosts)}), and none of {host}",
+            hint="say whose: backup.host in herald.yaml, or the id of a backup",
+        )
+    return [each for each in found if host not in hosts or each.manifest.host == host]
+
+
+def _say_distrust(catalog: Catalog) -> str | None:
+    """Return what keeps backups of the store from being seen, such as a key that is not the one of the settings."""
+    untrusted = [each for each in catalog.problems if each.key.endswith(f"/{MANIFEST}")]
+    if not untrusted:
+        return None
+    return (
+        f"{len(untrusted)} manifests in the store are not trusted: {untrusted[-1].reason}"
+        " (`herald backup list` shows all)"
+    )
 
 
 def _read_moment(text: str) -> datetime:

@@ -18,8 +18,8 @@ from herald_pipelines.backup.facts import LEASE, MANIFEST, Lease, original_name
 from herald_pipelines.backup.inventory import Backup, Catalog
 from herald_pipelines.backup.lease import BEAT_SECONDS, MOST_LEASE_BYTES, REVOKED, leasing, remove_unfinished
 from herald_pipelines.backup.repository import Repository
-from herald_pipelines.resources.object_store.base import ObjectExists, ObjectMissing
-from herald_pipelines.values import Say
+from herald_pipelines.resources.object_store.base import ObjectExists, ObjectMissing, StoreRefused
+from herald_pipelines.values import Say, utc_now
 
 GRACE = timedelta(hours=1)
 """Since the newest object of a folder: a living one renews its lease every half minute."""
@@ -90,6 +90,18 @@ def read_store_clock(repository: Repository) -> datetime:
     key = f"clock/{repository.host}"
     repository.store.put(key, b"")
     return repository.store.stat(key).modified_at
+
+
+def find_skew(repository: Repository) -> timedelta | None:
+    """Return by how much the store's clock is ahead of ours; None where nothing may be written to ask it.
+
+    Raises:
+        StoreUnavailable: it cannot be reached.
+    """
+    try:
+        return read_store_clock(repository) - utc_now()
+    except StoreRefused:
+        return None
 
 
 @dataclass(frozen=True)

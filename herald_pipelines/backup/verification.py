@@ -27,7 +27,7 @@ def run_backup_verification(context: TaskContext) -> TaskResult:
     deadline = time.monotonic() + context.budget_seconds
     proofs: list[Proof] = []
     with repository(context.settings, context.targets.environ) as place:
-        known = know(context, place)
+        known = know(context, place, for_others=True)
         waiting = _unverified(known, context)
         for backup in () if context.dry_run else waiting:
             if proofs and time.monotonic() > deadline:
@@ -123,7 +123,7 @@ def _combine(groups: Sequence[Group], verdicts: Sequence[CheckVerdict]) -> Check
         verdicts[0],
         passed=not failed,
         is_error=any(each.is_error for _, each in failed) if failed else verdicts[0].is_error,
-        summary="; ".join(f"{group.name}: {each.summary}" for group, each in shown),
+        summary="; ".join(f"{group}: {each.summary}" for group, each in shown),
     )
 
 

@@ -17,7 +17,7 @@ from herald_pipelines.backup.facts import DatabaseFacts, Manifest, Part, Proof, 
 from herald_pipelines.backup.files import FILES, LISTING
 from herald_pipelines.backup.files_archive import reading_files
 from herald_pipelines.backup.inventory import Backup
-from herald_pipelines.backup.parts import find_secret, hash_stored, open_part, read_part
+from herald_pipelines.backup.parts import hash_stored, open_part, read_part, require_private_key
 from herald_pipelines.backup.progress import Progress
 from herald_pipelines.backup.proofs import Unproven, conclude
 from herald_pipelines.backup.repository import Repository
@@ -25,7 +25,7 @@ from herald_pipelines.backup.unsealing import Damaged
 from herald_pipelines.errors import PermanentFailure, UsageError
 from herald_pipelines.resources.clients import ClientPrograms, find_clients
 from herald_pipelines.resources.commands import CommandFailed
-from herald_pipelines.resources.gpg import GpgFailed, Recipients
+from herald_pipelines.resources.gpg import GpgFailed
 from herald_pipelines.resources.object_store.base import ObjectMissing
 from herald_pipelines.settings import BackupSettings
 from herald_pipelines.values import Say
@@ -83,12 +83,7 @@ def require_means(
         UsageError: they are not here, or the private key is not.
         PermanentFailure: its key is not in the ring.
     """
-    secret = find_secret(repository, manifest)
-    if isinstance(secret, Recipients) and not repository.keyring_gpg.can_decrypt(secret):
-        raise UsageError(
-            f"this host has no private key that opens {manifest.id} (recipients: {', '.join(secret.fingerprints)})",
-            hint="full verification runs where it is: name that host at backup.full_verification_host",
-        )
+    require_private_key(repository, manifest)
     if manifest.database is None:
         return None
     return find_clients(manifest.database.server_version // 10000, programs, with_server=with_server)
@@ -142,6 +137,8 @@ def _list_entries(
         try:
             return list_archive(_telling(clear, manifest, part, say), clients)
         except CommandFailed as error:
+            if error.result is None or error.result.code < 0:
+                raise  # it was not started, or was killed as for want of memory: that is no verdict
             raise Unproven(f"the archive cannot be listed: {error.message}", {}) from error
 
 

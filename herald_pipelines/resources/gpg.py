@@ -36,6 +36,8 @@ REASONS = {
     "decryption failed": "the key does not fit, or the bytes are damaged",
     "no data was provided": "there is nothing to decrypt",
 }
+# By the letter of validity in `gpg --with-colons`.
+KEY_FAULTS = {"r": "is revoked", "e": "is expired", "d": "is disabled", "i": "is invalid"}
 
 
 class Readable(Protocol):
@@ -137,7 +139,7 @@ class Gpg:
         return ".".join(str(part) for part in self._open().version or ("unknown",))
 
     def find_problem(self, recipients: Recipients) -> str | None:
-        """Return why something cannot be encrypted to some public keys, or None.
+        """Return why something cannot be encrypted to some public keys, each by its name, or None.
 
         Raises:
             UsageError: gpg is missing, or its folder of keys is.
@@ -145,7 +147,21 @@ class Gpg:
         try:
             self.encrypt(_Nothing(), _drop, recipients)
         except GpgFailed as error:
-            return error.message
+            # gpg's own word is "unusable public key", whatever it is that hinders.
+            found = [self._find_fault(each) for each in recipients.fingerprints]
+            return "; ".join(filter(None, found)) or error.message
+        return None
+
+    def _find_fault(self, fingerprint: str) -> str | None:
+        keys: Any = self._open().list_keys(keys=[fingerprint])
+        if not keys:
+            return f"{fingerprint} is not in gpg's folder of keys"
+        key = keys[0]
+        if key["trust"] in KEY_FAULTS:
+            return f"{fingerprint} {KEY_FAULTS[key['trust']]}"
+        # A capital letter: of the key with its valid subkeys.
+        if "E" not in key["cap"]:
+            return f"{fingerprint} cannot encrypt: it has no valid subkey that may"
         return None
 
     def _stream(

@@ -103,6 +103,7 @@ def test_checks_by_asset(definitions: dg.Definitions):
         ("backup_verification", "backup_size_is_usual"),
         ("backup_verification", "store_is_sound"),
         ("backup_retention", "retention_is_sure"),
+        ("backup_retention", "backups_are_wanted"),
         ("disaster_recovery_test", "drill_passed"),
         ("disaster_recovery_test", "objectives_met"),
         ("index_stats", "statistics_old_enough"),

@@ -8,7 +8,7 @@ from herald_pipelines.resources.object_store.base import MARKER, StoreRefused
 
 MOST_MARKER_BYTES = 4096
 FORMAT = 1
-NO_STORE_HINT = "is its disk mounted, and the url right? only a place that was made ready as a store is used"
+NO_STORE_HINT = "is its disk mounted, and the url right? a place that was never one is made ready once: herald backup prepare"
 
 
 def new_marker() -> bytes:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from tiny import NOW, SETTINGS, kill_sometime, put_backup, put_proof, start_worker
 
-from herald_pipelines.backup.catalog import find_backup, read_catalog, write_document
+from herald_pipelines.backup.catalog import BackupGone, find_backup, read_catalog, write_document
 from herald_pipelines.backup.facts import LEASE, Lease, Scope
 from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.removal import delete_backup, lift_hold, place_hold
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.retention import plan_retention
 from herald_pipelines.backup.sweep import sweep
-from herald_pipelines.errors import GuardRefusal, TransientFailure
+from herald_pipelines.errors import GuardRefusal
 
 KILLS = 25
 
@@ -60,6 +60,27 @@ def test_a_hold_that_came_after_the_plan_is_respected(repo: Repository) -> None:
     assert delete(repo, doomed(repo)[0]) == 4
 
 
+def test_nothing_is_held_that_is_gone(repo: Repository) -> None:
+    put_backup(repo, 1, Scope.FULL)
+    put_backup(repo, 40, Scope.FULL)
+    (backup,) = doomed(repo)
+    delete(repo, backup)
+
+    with pytest.raises(BackupGone, match="was deleted meanwhile"):
+        place_hold(repo, backup, "case 4711", now=NOW)
+    assert not any(key.startswith(backup.manifest.prefix) for key in keys(repo))
+
+
+def test_a_hold_beside_somebody_who_may_be_deleting_is_not_called_certain(repo: Repository) -> None:
+    backup = put_backup(repo, 40, Scope.FULL)
+    lease = Lease(backup=backup.id, host="other", pid=1, run_id=None, started_at=NOW, beat=0)
+    write_document(repo, backup.prefix + LEASE, lease, replace=False)
+
+    with pytest.raises(GuardRefusal, match="has a lease"):
+        place_hold(repo, find_backup(read_catalog(repo), backup.id), "case 4711", now=NOW)
+    assert read_catalog(repo).backups[0].is_held
+
+
 def test_what_somebody_is_at_is_left(repo: Repository) -> None:
     put_backup(repo, 1, Scope.FULL)
     old = put_backup(repo, 40, Scope.FULL)
@@ -87,7 +108,7 @@ def test_deleted_twice(repo: Repository) -> None:
     (backup,) = doomed(repo)
     delete(repo, backup)
 
-    with pytest.raises(TransientFailure, match="deleted by somebody else"):
+    with pytest.raises(BackupGone, match="deleted by somebody else"):
         delete(repo, backup)
     assert len(keys(repo)) == 4
 

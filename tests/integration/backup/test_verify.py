@@ -277,7 +277,7 @@ def test_a_missing_manifest_is_no_backup(repo: Repository, backup: Backup) -> No
     repo.store.delete(backup.manifest.prefix + MANIFEST)
 
     assert read_catalog(repo).backups == ()
-    with pytest.raises(PermanentFailure, match="was deleted while it was verified"):
+    with pytest.raises(PermanentFailure, match="was deleted meanwhile"):
         verify(repo, backup)
     assert [each.key for each in repo.store.list(f"{backup.manifest.prefix}proofs/")] == []
 

@@ -19,6 +19,14 @@ def test_age() -> None:
     assert check_age([], LIMITS, NOW).summary == "there is no backup"
 
 
+def test_a_backup_from_the_future_is_no_recent_one() -> None:
+    """It would hide for years that no other one is made."""
+    found = check_age([stored(3), stored(-400)], LIMITS, NOW)
+    assert (found.passed, found.is_error) == (False, True)
+    assert "after now: a clock is wrong" in found.summary
+    assert check_age([stored(-0.001)], LIMITS, NOW).passed
+
+
 def test_a_broken_backup_is_no_recent_one() -> None:
     assert not check_age([stored(3), stored(0, missing=("dump",))], LIMITS, NOW).passed
 

@@ -10,7 +10,16 @@ from stored import NOW, catalog, stored
 
 from herald_pipelines.backup.facts import Kind, Scope
 from herald_pipelines.backup.inventory import Backup, Catalog, Problem
-from herald_pipelines.backup.retention import Group, RetentionPlan, is_proven, plan_retention
+from herald_pipelines.backup.retention import (
+    CLOCK_TOLERANCE,
+    Group,
+    RetentionPlan,
+    find_left,
+    is_proven,
+    plan_forgetting,
+    plan_retention,
+)
+from herald_pipelines.errors import GuardRefusal, UsageError
 from herald_pipelines.settings.backup import RetentionSettings
 
 FULL, RESTORED, STORED = Scope.FULL, Scope.RESTORED, Scope.STORED
@@ -111,6 +120,39 @@ def test_clocks_of_hosts_may_differ_by_a_little() -> None:
 def test_clock_jumped_forward() -> None:
     assert plan_retention(catalog(*DAILY), SETTINGS, NOW + timedelta(days=31)).doomed == ()
     assert plan_retention(catalog(*DAILY), SETTINGS, NOW + timedelta(days=3650)).doomed == ()
+
+
+@pytest.mark.parametrize("direction", [1, -1], ids=["ahead", "behind"])
+def test_the_stores_clock_is_another(direction: int) -> None:
+    """The newest backup has the wrong time too: it was made after the jump."""
+    found = plan_retention(catalog(*DAILY), SETTINGS, NOW, skew=direction * timedelta(days=20))
+    assert found.doomed == ()
+    assert "the store's clock and ours differ by" in found.doubts[0][1]
+    assert doomed_days(plan_retention(catalog(*DAILY), SETTINGS, NOW, skew=direction * CLOCK_TOLERANCE))
+
+
+def test_a_database_that_left_the_settings_is_named_and_only_then_forgotten() -> None:
+    found = catalog(
+        *DAILY,
+        stored(90, FULL, name="old"),
+        stored(80, RESTORED, name="old", is_held=True),
+        stored(9, host="db2", name="x"),
+    )
+    (left,) = find_left(found, ("shop", "ops"), "db1")
+    assert (left.name, left.backups, left.stored_bytes) == ("old", 2, 200)
+    assert left.newest_at == NOW - timedelta(days=80)
+    # Retention has its doubts, and they never end.
+    assert [group.name for group, _ in plan_retention(found, SETTINGS, NOW).doubts] == ["old"]
+
+    decisions = plan_forgetting(found, "old", ("shop", "ops"), "db1")
+    assert [(each.keep, each.reason) for each in decisions] == [
+        (False, "old left the settings"),
+        (True, "held"),
+    ]
+    with pytest.raises(GuardRefusal, match="shop is in the settings"):
+        plan_forgetting(found, "shop", ("shop", "ops"), "db1")
+    with pytest.raises(UsageError, match=r"'x' \(known: old\)"):
+        plan_forgetting(found, "x", ("shop", "ops"), "db1")
 
 
 def test_what_nobody_can_read_stops_its_group_alone() -> None:
