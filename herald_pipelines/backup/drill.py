@@ -27,6 +27,10 @@ REPORTS = "reports"
 """First part of the keys of reports: beside the backups, not among them."""
 
 
+DRILL = "drill-"
+"""Beginning of the folders that trees are extracted into."""
+
+
 @dataclass(frozen=True)
 class Drilled:
     """What a drill of one backup found."""
@@ -94,7 +98,7 @@ def drill_files(repository: Repository, backup: Backup, *, now: datetime, say: S
     """
 
     def extract_and_compare() -> Mapping[str, Any]:
-        with own_folder(repository.work_folder, "drill-") as folder:
+        with own_folder(repository.work_folder, DRILL) as folder:
             started = time.monotonic()
             extract_into(repository, backup.manifest, folder, say=say)
             details = {"restore_seconds": round(time.monotonic() - started, 3)}

@@ -10,15 +10,18 @@ from typing import Any
 
 from herald_pipelines.backup.assets import GROUP, NO_STORE, has_store
 from herald_pipelines.backup.catalog import read_catalog
+from herald_pipelines.backup.drill import DRILL
 from herald_pipelines.backup.history import record_deletion
 from herald_pipelines.backup.known import know
 from herald_pipelines.backup.removal import delete_backup
 from herald_pipelines.backup.repository import Repository, repository
 from herald_pipelines.backup.retention import Decision, Group, Left, find_left, plan_retention
+from herald_pipelines.backup.scratch import FOLDER, remove_dead
 from herald_pipelines.backup.sweep import Swept, find_skew, sweep
 from herald_pipelines.backup.tables import decision_table
 from herald_pipelines.errors import HeraldError
 from herald_pipelines.ledger import Ledger
+from herald_pipelines.resources.own_folder import own_folder
 from herald_pipelines.settings import OPS
 from herald_pipelines.tasks import AssetInfo, CheckInfo, CheckVerdict, Task, TaskContext, TaskResult
 from herald_pipelines.values import DatabaseIdentity, Outcome, Say, format_bytes
@@ -65,6 +68,10 @@ def run_backup_retention(context: TaskContext) -> TaskResult:
                 problems.append(f"{decision.backup.manifest.id}: {error.message}")
             else:
                 deleted.append(decision)
+        if context.database == OPS and not context.dry_run:
+            # What killed drills and proofs left on this disk is in clear.
+            with own_folder(place.work_folder, DRILL):
+                remove_dead(place.work_folder / FOLDER)
         if context.may_act and context.database == OPS:
             swept = sweep(
                 place,

@@ -14,11 +14,13 @@ from herald_pipelines.backup.facts import Proof, Scope, group_of
 from herald_pipelines.backup.history import record_proof
 from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.known import Known, know
+from herald_pipelines.backup.put_aside import check_put_aside, list_put_aside
 from herald_pipelines.backup.repository import repository
 from herald_pipelines.backup.retention import Group
 from herald_pipelines.backup.tables import proof_table
 from herald_pipelines.backup.verify import verify_backup, widest_scope
 from herald_pipelines.tasks import AssetInfo, CheckInfo, CheckVerdict, Task, TaskContext, TaskResult
+from herald_pipelines.values import Capability
 
 
 def run_backup_verification(context: TaskContext) -> TaskResult:
@@ -56,7 +58,7 @@ def run_backup_verification(context: TaskContext) -> TaskResult:
     }
     return TaskResult(
         metadata={"backup_verification": {**summary, "proofs": proof_table(proofs)}},
-        checks=() if context.dry_run else _judge(known, context),
+        checks=() if context.dry_run else (*_judge(known, context), _judge_put_aside(context)),
         summary=summary,
         document={
             "summary": summary,
@@ -113,6 +115,11 @@ def _judge(known: Known, context: TaskContext) -> tuple[CheckVerdict, ...]:
     return tuple(_combine(known.groups, same) for same in zip(*verdicts, strict=True))
 
 
+def _judge_put_aside(context: TaskContext) -> CheckVerdict:
+    with context.targets.postgres(context.database, Capability.OBSERVE, context.task).session() as session:
+        return check_put_aside(list_put_aside(session, context.identity.datname), context.now)
+
+
 def _combine(groups: Sequence[Group], verdicts: Sequence[CheckVerdict]) -> CheckVerdict:
     """Make one verdict of those of several groups."""
     if len(verdicts) == 1:
@@ -148,6 +155,11 @@ VERIFICATION_TASK = Task(
             "backup_size_is_usual", "backup_verification", "The newest backup is about as large as before."
         ),
         CheckInfo("store_is_sound", "backup_verification", "All backups are there, whole, and ours."),
+        CheckInfo(
+            "nothing_is_put_aside",
+            "backup_verification",
+            "No database of before a restore takes room for longer than a week.",
+        ),
     ),
     body=run_backup_verification,
     concerns=has_store,

@@ -102,6 +102,7 @@ def test_checks_by_asset(definitions: dg.Definitions):
         ("backup_verification", "backup_is_verified"),
         ("backup_verification", "backup_size_is_usual"),
         ("backup_verification", "store_is_sound"),
+        ("backup_verification", "nothing_is_put_aside"),
         ("backup_retention", "retention_is_sure"),
         ("backup_retention", "backups_are_wanted"),
         ("disaster_recovery_test", "drill_passed"),

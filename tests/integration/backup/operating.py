@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,22 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/gone"
 
 
 class Platform:
-    """A database, an application tree, configuration and a store; the ops database is not there unless one is given."""
+    """A database, an application tree, configuration and a store; the ops database is not there unless one is given.
 
-    def __init__(self, folder: Path, server: TestServer, ops: str = NOWHERE) -> None:
+    `backup` replaces settings of that name, `secrets` are of the environment; a store of one's own is not made ready.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        server: TestServer,
+        ops: str = NOWHERE,
+        *,
+        backup: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder, self.server = folder, server
-        self.ops = ops
+        self.ops, self.secrets = ops, dict(secrets or {})
         self.url = server.create_database()
         self.name = self.url.rpartition("/")[2]
         self.application = folder / "app"
@@ -35,30 +47,34 @@ class Platform:
         (folder / "key").write_text("kJ8s0dpqLmvTz4Xr9NwQ2yBhCfGaEu7R\n")
         (folder / "key").chmod(0o600)
         service = f"echo $0 $1 >> {self.services}"
-        (folder / "herald.yaml").write_text(
-            json.dumps(
-                {
-                    "version": 1,
-                    "ops": {"url": {"env": "OPS_URL"}},
-                    "databases": {"shop": {"url": {"env": "SHOP_URL"}}},
-                    "backup": {
-                        "store": (folder / "store").as_uri(),
-                        "passphrases": [{"file": "key"}],
-                        "application": {"paths": [str(self.application)], "excludes": []},
-                        "configuration": {"paths": [str(folder / "etc")]},
-                        "services": [
-                            {
-                                "name": name,
-                                "stop": ["/bin/sh", "-c", service, "stop", name],
-                                "start": ["/bin/sh", "-c", service, "start", name],
-                            }
-                            for name in ("front", "back")
-                        ],
-                    },
-                }
-            )
-        )
-        assert self.herald("backup", "prepare").returncode == 0
+        self.settings: dict[str, Any] = {
+            "version": 1,
+            "ops": {"url": {"env": "OPS_URL"}},
+            "databases": {"shop": {"url": {"env": "SHOP_URL"}}},
+            "backup": {
+                "store": (folder / "store").as_uri(),
+                "passphrases": [{"file": "key"}],
+                "application": {"paths": [str(self.application)], "excludes": []},
+                "configuration": {"paths": [str(folder / "etc")]},
+                "services": [
+                    {
+                        "name": name,
+                        "stop": ["/bin/sh", "-c", service, "stop", name],
+                        "start": ["/bin/sh", "-c", service, "start", name],
+                    }
+                    for name in ("front", "back")
+                ],
+            },
+        }
+        self.configure(backup or {})
+        if "store" not in (backup or {}):
+            assert self.herald("backup", "prepare").returncode == 0
+
+    def configure(self, backup: Mapping[str, Any]) -> None:
+        """Write the settings, with other ones of backups; None takes one away."""
+        changed = {**self.settings["backup"], **backup}
+        self.settings["backup"] = {name: value for name, value in changed.items() if value is not None}
+        (self.folder / "herald.yaml").write_text(json.dumps(self.settings))
 
     def execute(self, *statements: str, url: str | None = None) -> list[tuple[Any, ...]]:
         """Run statements, each by itself, and return the rows of the last."""
@@ -75,7 +91,7 @@ class Platform:
     def environ(self) -> dict[str, str]:
         """Return the environment of the commands."""
         own = {"SHOP_URL": self.url, "OPS_URL": self.ops, "HERALD_HOME": str(self.folder / "home")}
-        return {**os.environ, **own}
+        return {**os.environ, **own, **self.secrets}
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of a command."""

@@ -65,4 +65,11 @@ def test_documents_of_backups(tmp_path: Path, pg18: TestServer) -> None:
     run("restore", "latest", "--mode", "full", "--yes", title=restore)
     run("restore", "--undo", "--mode", "database", "--database", "shop", "--yes", title=restore)
     run("restore", "--undo", "--mode", "application", "--yes", title=restore)
+
+    settings = platform.folder / "herald.yaml"
+    settings.write_text(settings.read_text().replace('"shop"', '"store"'))
+    run("backup", "retention")
+    run("backup", "forget", "shop", title="herald backup forget")
+    assert run("backup", "forget", "shop", "--yes", title="herald backup forget")["failed"] == []
+    assert all(each["name"] != "shop" for each in run("backup", "list")["backups"])
     check_documents("documents.yaml", documents)

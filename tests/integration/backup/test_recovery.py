@@ -1,5 +1,6 @@
 """`herald restore` as an operator uses it: with nothing but the store, the key and a server; killed and gone on with."""
 
+import json
 import random
 import signal
 import subprocess
@@ -104,6 +105,59 @@ def test_services_are_started_when_a_part_fails(platform: Platform) -> None:
     assert platform.state() == (5000, "second", "second")
 
 
+def test_services_are_started_where_the_store_is_gone(platform: Platform) -> None:
+    """A killed recovery left them stopped, and what it needs to go on is not there."""
+    make_backup(platform)
+    work = platform.folder / "home" / "work"
+    (work / "recovery.json").write_text(
+        json.dumps(
+            {
+                "mode": "database",
+                "started_at": "2026-11-24T02:30:00Z",
+                "parts": [{"kind": "database", "name": "shop", "backup": "x", "restore_id": "1"}],
+                "stopped": ["front", "back"],
+            }
+        )
+    )
+    (platform.folder / "store").rename(platform.folder / "elsewhere")
+
+    done = platform.herald("restore", "--resume")
+    assert (done.returncode, "is no store" in done.stderr) == (1, True), done.stderr
+    assert platform.services.read_text().split("\n") == ["start back", "start front", ""]
+
+    assert platform.document("restore", "--discard")["done"] is False
+    assert not (work / "recovery.json").exists()
+
+
+def test_services_are_stopped_for_what_they_use_alone(platform: Platform) -> None:
+    """Not for a copy beside; for an undoing, whose plan says what it gives back."""
+    make_backup(platform)
+    copy = f"{platform.name}_copy"
+    done = platform.document("restore", "latest", "--mode", "database", "--as", copy, "--yes")
+    assert (done["services"], platform.services.exists()) == ([], False)
+    platform.execute(f"drop database {copy}", url=platform.server.url("postgres"))
+
+    nothing = platform.herald("restore", "--undo", "--mode", "database", "--database", "shop")
+    assert (nothing.returncode, "no database from before a restore of shop" in nothing.stderr) == (2, True)
+    platform.execute("delete from matches where id > 10")
+    kept = platform.document("restore", "latest", "--mode", "database", "--yes")["results"][0]["kept_as"]
+    undo = ("restore", "--undo", "--mode", "database", "--database", "shop")
+    plan = platform.herald(*undo)
+    assert f"give the name '{platform.name}' back to '{kept}'" in plan.stdout
+    assert "nothing was done" in plan.stdout
+    assert platform.execute("select count(*) from matches") == [(5000,)]
+    platform.services.unlink()
+    platform.document(*undo, "--yes")
+    assert platform.execute("select count(*) from matches") == [(10,)]
+    assert platform.services.read_text().split("\n") == [
+        "stop front",
+        "stop back",
+        "start back",
+        "start front",
+        "",
+    ]
+
+
 def test_killed_at_any_moment_a_recovery_is_gone_on_with(platform: Platform) -> None:
     make_backup(platform)
     for kind in ("application", "configuration"):
@@ -186,5 +240,7 @@ def test_another_key_is_refused(platform: Platform) -> None:
 
     assert done.returncode == 2, done.stderr
     assert "there is no backup of" in done.stderr
+    assert "not trusted" in done.stderr
+    assert "not in the ring" in done.stderr
     listed = platform.herald("backup", "list")
     assert "signed by a key that is not in the ring" in listed.stdout

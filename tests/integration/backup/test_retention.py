@@ -108,7 +108,7 @@ def test_deleted_twice(repo: Repository) -> None:
     (backup,) = doomed(repo)
     delete(repo, backup)
 
-    with pytest.raises(BackupGone, match="deleted by somebody else"):
+    with pytest.raises(BackupGone, match="deleted meanwhile by somebody else"):
         delete(repo, backup)
     assert len(keys(repo)) == 4
 
