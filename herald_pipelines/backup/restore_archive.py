@@ -117,6 +117,16 @@ def list_archive(clients: ClientPrograms, archive: Path) -> tuple[Entry, ...]:
     return read_listing(run(argv, timeout_seconds=LIST_SECONDS, env=_plain_environment()).stdout)
 
 
+def show_entries(clients: ClientPrograms, archive: Path, chosen: Path) -> str:
+    """Return the definitions of the entries of an archive that a list names.
+
+    Raises:
+        CommandFailed: pg_restore cannot read it.
+    """
+    argv = [clients.pg_restore, "--file=-", f"--use-list={chosen}", archive]
+    return run(argv, timeout_seconds=LIST_SECONDS, env=_plain_environment()).stdout
+
+
 def choose_jobs() -> int:
     """Return how many sessions restore at once: one a processor, four at most."""
     return max(1, min(len(os.sched_getaffinity(0)), MOST_JOBS))

@@ -21,6 +21,7 @@ from herald_pipelines.backup.restore_archive import (
     list_archive,
     path_of,
     restore_archive,
+    show_entries,
 )
 from herald_pipelines.backup.restore_check import Checked, analyze_tables, check_restored
 from herald_pipelines.backup.restore_facts import reach
@@ -30,6 +31,7 @@ from herald_pipelines.backup.restore_listing import (
     choose,
     choose_rows,
     find_owners,
+    find_publications_of_all,
     find_superuser_entries,
     write_list,
 )
@@ -108,7 +110,7 @@ def fill_database(
     with clear_archives(source.repository, source.manifest, say) as archives:
         clock.lap("fetch")
         entries = list_archive(source.clients, archives[0])
-        _require_rights(entries, source)
+        _require_rights(entries, source, archives[0])
         notes += _list_subscriptions(entries)
         statements, role_notes = role_statements(source.content, source.new_roles, source.server)
         notes += role_notes
@@ -158,13 +160,14 @@ def run_statements(session: Session, statements: Iterable[Statement], notes: lis
             notes.append(f"{each.about} was not carried over: {error.message}")
 
 
-def _require_rights(entries: tuple[Entry, ...], source: Source) -> None:
+def _require_rights(entries: tuple[Entry, ...], source: Source, archive: Path) -> None:
     """Refuse what a role that is no superuser would fail at late."""
     if source.server.is_superuser:
         return
     owners = find_owners(entries, source.facts.roles)
     refusals = list(against_owners(owners, source.server))
-    if special := find_superuser_entries(entries):
+    special = find_superuser_entries(entries) + _find_publications(entries, source, archive)
+    if special:
         refusals.append(
             Refusal(
                 f"only a superuser can restore {shown(special)}",
@@ -176,6 +179,17 @@ def _require_rights(entries: tuple[Entry, ...], source: Source) -> None:
             f"{source.manifest.id} cannot be restored: {'; '.join(each.reason for each in refusals)}",
             hint="; ".join(each.hint for each in refusals),
         )
+
+
+def _find_publications(entries: tuple[Entry, ...], source: Source, archive: Path) -> tuple[str, ...]:
+    """Return the publications that take a superuser: of what they are is in their definition alone."""
+    ids = frozenset(each.id for each in entries if each.kind == "PUBLICATION")
+    if not ids:
+        return ()
+    with TemporaryFile("w", encoding="utf-8", dir=archive_folder(source.repository)) as file:
+        file.write(write_list(entries, ids))
+        file.flush()
+        return find_publications_of_all(show_entries(source.clients, archive, path_of(file)))
 
 
 def _list_subscriptions(entries: Iterable[Entry]) -> list[str]:

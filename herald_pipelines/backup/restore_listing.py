@@ -47,6 +47,7 @@ _LONG_KINDS = (
     "TEXT SEARCH TEMPLATE",
     "USER MAPPING",
 )
+_OF_ALL = re.compile(r"^CREATE PUBLICATION (\S.*?) FOR ALL (?:TABLES|SEQUENCES)\b", re.MULTILINE)
 RELATIONS = frozenset({"TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE"})
 SUPERUSER_KINDS = frozenset(
     {
@@ -55,6 +56,7 @@ SUPERUSER_KINDS = frozenset(
         "FOREIGN DATA WRAPPER",
         "OPERATOR CLASS",
         "OPERATOR FAMILY",
+        "PUBLICATION TABLES IN SCHEMA",
         "SHELL TYPE",
         "TEXT SEARCH PARSER",
         "TEXT SEARCH TEMPLATE",
@@ -143,6 +145,15 @@ def find_owners(entries: Iterable[Entry], roles: Collection[str]) -> frozenset[s
 def find_superuser_entries(entries: Iterable[Entry]) -> tuple[str, ...]:
     """Return what only a superuser can restore: "event trigger - audit shop_owner"."""
     return tuple(f"{each.kind.lower()} {each.rest}" for each in entries if each.kind in SUPERUSER_KINDS)
+
+
+def find_publications_of_all(definitions: str) -> tuple[str, ...]:
+    """Return the publications of all tables, or sequences, among definitions: only superusers create them.
+
+    >>> find_publications_of_all("CREATE PUBLICATION a FOR ALL TABLES WITH (publish = 'insert');")
+    ('publication a',)
+    """
+    return tuple(f"publication {name}" for name in _OF_ALL.findall(definitions))
 
 
 def choose(

@@ -6,8 +6,8 @@
 -- of the owner:
 --     grant shop_owner to herald_restore;
 -- It ends other sessions of that database by pg_signal_backend, but for those of superusers. What only a superuser can
--- restore (event triggers, untrusted languages, extensions that are not trusted, roles that are missing) is named in the
--- plan before anything begins; for a new server, let `restore` be a superuser.
+-- restore (event triggers, publications of all tables, untrusted languages, extensions that are not trusted, roles that are
+-- missing) is named before anything is restored; for a new server, let `restore` be a superuser.
 do $$
 begin
     if not exists (select from pg_catalog.pg_roles where rolname = 'herald_restore') then

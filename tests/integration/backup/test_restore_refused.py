@@ -144,6 +144,20 @@ def test_what_only_a_superuser_restores_is_named(
     require_untouched(stand)
 
 
+def test_publications_of_what_only_a_superuser_may_publish_are_named(
+    stand: str, restorer: str, repo: Repository, back_up: Backer
+) -> None:
+    with cursor(stand) as opened:
+        opened.execute('create publication "all of it" for all tables; create publication one for table s.t')
+    manifest = back_up(stand)
+
+    with pytest.raises(GuardRefusal, match='only a superuser can restore publication "all of it"') as caught:
+        restore(repo, manifest, restorer, NAME)
+
+    assert "publication one" not in caught.value.message
+    require_untouched(stand)
+
+
 def test_sessions_are_ended_but_not_a_superusers(
     stand: str, restorer: str, repo: Repository, back_up: Backer
 ) -> None:
