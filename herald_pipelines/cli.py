@@ -26,6 +26,7 @@ from herald_pipelines.cli_output import (
 )
 from herald_pipelines.cli_performance import queries
 from herald_pipelines.cli_security import security
+from herald_pipelines.cli_tables import tables
 from herald_pipelines.errors import HeraldError, UsageError
 from herald_pipelines.resources import interrupts
 
@@ -150,6 +151,7 @@ herald.add_command(restore)
 herald.add_command(drill)
 herald.add_command(queries)
 herald.add_command(security)
+herald.add_command(tables)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

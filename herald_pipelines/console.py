@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from herald_pipelines.database.indexes.tables import REBUILD_COLUMNS, rebuild_cells
+from herald_pipelines.database.tables.display import WORK_COLUMNS, work_cells
 from herald_pipelines.values import Say, format_bytes, format_seconds, utc_now
 
 Document = Mapping[str, Any]
@@ -25,6 +26,7 @@ INDEXES_SHOWN = 50
 """Indexes without a verdict are shown up to this many; --json has all."""
 NOTES_SHOWN, NAMES_SHOWN = 12, 3
 PIPE_WIDTH = 250
+TABLE_TASK_NAMES = ("database_optimization", "statistics_update", "full_database_maintenance")
 
 
 class _Console(Console):
@@ -184,12 +186,21 @@ def show_run(document: Document) -> None:
             console.print(f"  {name.removesuffix('_bytes').replace('_', ' '):<20} {shown}")
         if document["task"] == "index_rebuild" and entry.get("indexes"):
             console.print(_rebuild_table(entry["indexes"]))
+        if document["task"] in TABLE_TASK_NAMES and entry.get("tables"):
+            console.print(_work_table(entry["tables"]))
 
 
 def _rebuild_table(rows: Sequence[Document]) -> Table:
     table = make_table(*REBUILD_COLUMNS, right=("size", "promised", "achieved", "took"))
     for row in rows:
         table.add_row(*rebuild_cells(row))
+    return table
+
+
+def _work_table(rows: Sequence[Document]) -> Table:
+    table = make_table(*WORK_COLUMNS, right=("size", "dead", "left", "took"))
+    for row in rows:
+        table.add_row(*work_cells(row))
     return table
 
 

@@ -9,12 +9,22 @@ from herald_pipelines.backup.verification import VERIFICATION_TASK
 from herald_pipelines.database.indexes.assets import INDEX_TASKS
 from herald_pipelines.database.security.assets import SECURITY_TASKS
 from herald_pipelines.database.statements.assets import STATEMENT_TASKS
+from herald_pipelines.database.maintenance import MAINTENANCE_TASKS
+from herald_pipelines.database.tables.assets import TABLE_TASKS
 from herald_pipelines.settings import Settings
 from herald_pipelines.tasks import Task
 
 BACKUP_TASKS = (*CAPTURE_TASKS, VERIFICATION_TASK, RETENTION_TASK, DRILL_TASK)
 TASKS: Mapping[str, Task] = {
-    task.name: task for task in (*BACKUP_TASKS, *INDEX_TASKS, *STATEMENT_TASKS, *SECURITY_TASKS)
+    task.name: task
+    for task in (
+        *BACKUP_TASKS,
+        *INDEX_TASKS,
+        *TABLE_TASKS,
+        *MAINTENANCE_TASKS,
+        *STATEMENT_TASKS,
+        *SECURITY_TASKS,
+    )
 }
 
 

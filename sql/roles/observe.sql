@@ -11,6 +11,9 @@
 --   Plans of queries that became slow, on 16 and later: planning needs the rights that running would. The planner may run
 --   functions of the queries' authors, in a read-only transaction (docs/performance.md); grant single tables, or all:
 --       grant pg_read_all_data to herald_observe;
+--   Corrupt b-trees found:
+--       create extension if not exists amcheck schema public;
+--       grant execute on function public.bt_index_check(regclass, boolean) to herald_observe;
 --   Estimates without reading pages. pg_stats shows a column only to those who may select it, so this lets the role
 --   read the rows themselves; grant the indexed columns alone, or leave it and large indexes are measured instead:
 --       grant usage on schema shop to herald_observe;

@@ -62,6 +62,8 @@ def test_dg_checks_lists_and_launches(checkout: Path, home: Path):
         "herald/index_stats", "herald/index_analysis", "herald/unused_index_report", "herald/index_rebuild",
         "herald/database_backup", "herald/application_backup", "herald/configuration_backup",
         "herald/backup_verification", "herald/backup_retention", "herald/disaster_recovery_test",
+        "herald/table_stats", "herald/vacuum_plan", "herald/database_optimization", "herald/statistics_update",
+        "herald/full_database_maintenance", "herald/index_soundness",
     }  # fmt: skip
     slot = load_calendar(None, TASKS).slot("maintenance")
     window = window_key(slot, last_opening(slot, utc_now()))

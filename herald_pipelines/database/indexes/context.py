@@ -3,18 +3,16 @@
 Not here: any decision (obstacles.py, rebuild.py), any work on an index (reindex.py, leftovers.py).
 """
 
-from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from herald_pipelines.errors import DatabaseUnavailable, HeraldError
+from herald_pipelines.database.long_statements import run_stoppable, timeouts
 from herald_pipelines.ledger import Action, Ledger
 from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.values import DatabaseIdentity, Outcome
 
-PROGRESS_SECONDS = 5.0
 # Less time than this is not worth beginning with.
 SHORTEST_SECONDS = 1.0
 
@@ -96,39 +94,14 @@ class RebuildContext:
         Raises:
             HeraldError: of the kind that fits what the server said.
         """
-        # In a thread, because the driver lets no signal in while it waits for an answer.
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            answer = pool.submit(self.session.execute, statement)
-            try:
-                while not wait([answer], timeout=PROGRESS_SECONDS).done:
-                    every_few_seconds()
-            except BaseException:
-                while not answer.done():
-                    self.session.connection.cancel()  # in vain where the statement has not begun yet
-                    wait([answer], timeout=1)
-                raise
-        answer.result()
+        run_stoppable(self.session, statement, every_few_seconds=every_few_seconds)
 
-    @contextmanager
-    def timeouts(self, *, lock_seconds: float, statement_seconds: float) -> Generator[None]:
+    def timeouts(self, *, lock_seconds: float, statement_seconds: float) -> AbstractContextManager[None]:
         """Give the statements of a block other timeouts than the session's, which hold again after it.
 
         Raises:
             HeraldError: of the kind that fits what the server said.
         """
-        self._set_timeouts(lock_seconds, statement_seconds)
-        try:
-            yield
-        except HeraldError:
-            # A session that is gone has another error to tell.
-            with suppress(DatabaseUnavailable):
-                self._reset_timeouts()
-            raise
-        self._reset_timeouts()
-
-    def _set_timeouts(self, lock_seconds: float, statement_seconds: float) -> None:
-        self.session.execute(f"set lock_timeout = {round(lock_seconds * 1000)}")
-        self.session.execute(f"set statement_timeout = {round(statement_seconds * 1000)}")
-
-    def _reset_timeouts(self) -> None:
-        self._set_timeouts(self.target.lock_timeout_seconds, self.target.statement_timeout_seconds)
+        return timeouts(
+            self.session, self.target, lock_seconds=lock_seconds, statement_seconds=statement_seconds
+        )

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from herald_pipelines.database.indexes.context import RebuildContext
 from herald_pipelines.database.indexes.disk import find_wal_problem, read_free_disk
 from herald_pipelines.database.indexes.plan import RebuildStep
+from herald_pipelines.database.rights import explain_missing_right
 from herald_pipelines.errors import LockTimeout, PermanentFailure
-from herald_pipelines.resources.postgres import Row, Session
+from herald_pipelines.resources.postgres import Session
 from herald_pipelines.values import format_bytes, quote_identifier
 
 GONE = "it was dropped or rebuilt meanwhile"
@@ -24,7 +25,8 @@ def find_forbidden(session: Session, oids: Sequence[int]) -> Mapping[int, str]:
     Raises:
         HeraldError: of the kind that fits what the server said.
     """
-    return {row["oid"]: _objection(row) for row in session.fetch("indexes/find_forbidden", oids=list(oids))}
+    rows = session.fetch("indexes/find_forbidden", oids=list(oids))
+    return {row["oid"]: explain_missing_right(row, "rebuild it") for row in rows}
 
 
 def find_obstacle(context: RebuildContext, step: RebuildStep) -> str | None:
@@ -80,24 +82,3 @@ def find_holder(context: RebuildContext, step: RebuildStep) -> str | None:
         finally:
             session.execute("rollback")
     return None
-
-
-def _objection(row: Row) -> str:
-    role = quote_identifier(row["role"])
-    cures: list[str] = []
-    if not row["may_use_schema"]:
-        cures.append(f"grant usage on schema {quote_identifier(row['schema'])} to {role}")
-    if not row["may_maintain"] and row["missing_role"] is None:
-        cures.append(f"give its table another owner than the superuser {quote_identifier(row['owner'])}")
-    elif not row["may_maintain"]:
-        cures += _grants(row, role, quote_identifier(row["missing_role"]))
-    return f"role {role} may not rebuild it: {'; '.join(cures)}"
-
-
-def _grants(row: Row, role: str, missing: str) -> list[str]:
-    """Return what gives a role the rights of another, whether or not it inherits those of its groups."""
-    if row["inherits"] and not row["is_member"]:
-        return [f"grant {missing} to {role}"]
-    if row["may_inherit_by_grant"]:
-        return [f"grant {missing} to {role} with inherit true"]
-    return [*([] if row["is_member"] else [f"grant {missing} to {role}"]), f"alter role {role} inherit"]
