@@ -24,6 +24,7 @@ from herald_pipelines.cli_output import (
     print_document,
     reason_of,
 )
+from herald_pipelines.cli_partitions import partitions
 from herald_pipelines.cli_performance import queries
 from herald_pipelines.cli_security import security
 from herald_pipelines.cli_tables import tables
@@ -152,6 +153,7 @@ herald.add_command(drill)
 herald.add_command(queries)
 herald.add_command(security)
 herald.add_command(tables)
+herald.add_command(partitions)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

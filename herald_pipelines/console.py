@@ -234,6 +234,9 @@ def show_demo(document: Document) -> None:
     table.add_row("reclaimed", format_bytes(done["reclaimed_bytes"]),
                   f"of {format_bytes(done['promised_bytes'])} promised, by pg_relation_size before and after")  # fmt: skip
     table.add_row("proposed", f"{len(proposed)} drops", "for you to decide: nothing drops an index by itself")
+    partitions = document["partitions"]
+    table.add_row("partitions", f"{partitions['to_archive']} expired, {partitions['missing']} missing ahead",
+                  "the next windows archive, prove and detach them, and make those ahead")  # fmt: skip
     table.add_row(
         "watched", f"{found['too_young']} never scanned", "judged once their use is known for 30 days"
     )
@@ -249,5 +252,6 @@ def show_demo(document: Document) -> None:
     table = make_table("next", "")
     herald = _own_command()
     table.add_row(f"{herald} indexes --database platform", "every index with its reasons")
+    table.add_row(f"{herald} partitions plan", "what becomes of every partition")
     table.add_row(f"{herald} up", "the same window in the web interface, with the calendar running")
     console.print(table)

@@ -274,6 +274,7 @@ def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
             for database in (OPS, SAMPLE):
                 found = _must(environment, instance, "index_analysis", database, say)
                 done = _must(environment, instance, "index_rebuild", database, say)
+            partitions = _must(environment, instance, "partition_inventory", SAMPLE, say)
     summary, rebuilt = found["summary"], done["summary"]
     return {
         "home": str(environment.settings.home),
@@ -287,6 +288,7 @@ def demo(environ: Environ, cwd: Path, *, scale: float) -> Document:
             for verdict in row["verdicts"]
             if verdict["kind"] in PROPOSED
         ],
+        "partitions": partitions["summary"],
     }
 
 

@@ -26,6 +26,7 @@ from herald_pipelines.backup.verify import verify_backup, widest_scope
 from herald_pipelines.bootstrap import running
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import HeraldError, UsageError
+from herald_pipelines.partitions.proving import prove_archive
 from herald_pipelines.resources.object_store.base import StoreUnavailable
 from herald_pipelines.values import Capability, Say, utc_now
 
@@ -109,6 +110,11 @@ def create(environ: Environ, cwd: Path, *, kind: Kind, database: str | None, dry
     """
     with opened(environ, cwd, server=True) as bench:
         settings = bench.environment.settings
+        if kind is Kind.PARTITION:
+            raise UsageError(
+                "partitions are archived by their own task, as their rules say",
+                hint="herald run partition_archive",
+            )
         if kind is not Kind.DATABASE:
             if database is not None:
                 raise UsageError(f"--database goes with databases, not with a backup of kind {kind}")
@@ -129,7 +135,8 @@ def list_backups(environ: Environ, cwd: Path, *, database: str | None) -> Docume
             "backups": [
                 _describe(bench.place, each)
                 for each in catalog.backups
-                if database is None or (each.manifest.kind, each.manifest.name) == (Kind.DATABASE, database)
+                if database is None
+                or (each.manifest.kind in (Kind.DATABASE, Kind.PARTITION) and each.manifest.name == database)
             ],
             "unfinished": [
                 {
@@ -152,7 +159,11 @@ def verify(
         backup = select_backup(read_catalog(place), wanted, kind, database, host=place.host)
         if deep:
             queries = settings.queries.get(backup.manifest.name, ())
-            proof = prove_backup(place, backup, settings.programs, queries, now=utc_now(), say=bench.say)
+            proof = (
+                prove_archive(place, backup, settings.programs, now=utc_now(), say=bench.say)
+                if kind is Kind.PARTITION
+                else prove_backup(place, backup, settings.programs, queries, now=utc_now(), say=bench.say)
+            )
         else:
             scope = widest_scope(backup.manifest, settings, place.host)
             proof = verify_backup(place, backup, scope, settings.programs, now=utc_now(), say=bench.say)

@@ -7,10 +7,11 @@ from herald_pipelines.backup.drilling import DRILL_TASK
 from herald_pipelines.backup.keeping import RETENTION_TASK
 from herald_pipelines.backup.verification import VERIFICATION_TASK
 from herald_pipelines.database.indexes.assets import INDEX_TASKS
+from herald_pipelines.database.maintenance import MAINTENANCE_TASKS
 from herald_pipelines.database.security.assets import SECURITY_TASKS
 from herald_pipelines.database.statements.assets import STATEMENT_TASKS
-from herald_pipelines.database.maintenance import MAINTENANCE_TASKS
 from herald_pipelines.database.tables.assets import TABLE_TASKS
+from herald_pipelines.partitions.assets import PARTITION_TASKS
 from herald_pipelines.settings import Settings
 from herald_pipelines.tasks import Task
 
@@ -24,6 +25,7 @@ TASKS: Mapping[str, Task] = {
         *MAINTENANCE_TASKS,
         *STATEMENT_TASKS,
         *SECURITY_TASKS,
+        *PARTITION_TASKS,
     )
 }
 

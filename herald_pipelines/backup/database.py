@@ -94,7 +94,7 @@ def back_up_database(
     backup_id = new_backup_id(identity.name, now, secrets.token_hex(3))
     prefix = backup_prefix(repository.platform, repository.host, Kind.DATABASE, identity.name, backup_id)
     with (
-        _snapshot(target, identity) as (session, snapshot),
+        sharing_snapshot(target, identity) as (session, snapshot),
         making(repository, prefix, backup_id, run_id=origin.run_id, now=now) as work,
     ):
         facts = read_database_facts(session, clients)
@@ -136,7 +136,7 @@ def plan_database(
         As `back_up_database` before it writes anything.
     """
     clients = find_clients(identity.major, programs)
-    with _snapshot(target, identity) as (session, _):
+    with sharing_snapshot(target, identity) as (session, _):
         facts = read_database_facts(session, clients)
     return {
         "store": repository.store.url,
@@ -179,7 +179,7 @@ def read_database_facts(session: Session, clients: ClientPrograms) -> DatabaseFa
 
 
 @contextmanager
-def _snapshot(target: Postgres, identity: DatabaseIdentity) -> Generator[tuple[Session, str]]:
+def sharing_snapshot(target: Postgres, identity: DatabaseIdentity) -> Generator[tuple[Session, str]]:
     """Give a session whose snapshot the dump shares, so that manifest and dump speak of one moment."""
     with target.session() as session:
         found = read_identity(session, standby=True)

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     DATABASE = "database"
     APPLICATION = "application"
     CONFIGURATION = "configuration"
+    PARTITION = "partition"
+    """Of one partition of a table: retention leaves it alone, because its rows may be nowhere else."""
 
 
 class Document(BaseModel):
@@ -115,6 +117,28 @@ class DatabaseFacts(Document):
     tables: tuple[TableFacts, ...]
 
 
+class PartitionFacts(Document):
+    """A partition that was archived, so that it can be put back."""
+
+    schema_name: str
+    name: str
+    """As it was called when it was archived."""
+    attached_name: str
+    """As it was called while it was attached."""
+    oid: int
+    parent_schema: str
+    parent_name: str
+    bound: str
+    """FOR VALUES ..., with times in UTC."""
+    columns: tuple[tuple[str, str], ...]
+    """(name, type) in their order."""
+    indexes: tuple[str, ...]
+    """Names of its own indexes, as (schema name)."""
+    rows: int
+    digest: str
+    """Of the rows in any order: sums of two 64-bit hashes of each row's text, in hexadecimal."""
+
+
 class FileFacts(Document):
     """A tree of files that was backed up."""
 
@@ -153,6 +177,7 @@ class Manifest(Document):
     parts: tuple[Part, ...]
     database: DatabaseFacts | None = None
     files: FileFacts | None = None
+    partition: PartitionFacts | None = None
 
     @property
     def prefix(self) -> str:

@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -55,15 +55,23 @@ def read_globals(repository: Repository, manifest: Manifest) -> Globals:
 
 
 @contextmanager
-def clear_archives(repository: Repository, manifest: Manifest, say: Say) -> Generator[tuple[Path, ...]]:
-    """Fetch, decrypt and verify all archives, and give paths by which programs of this user can open them for a block.
+def clear_archives(
+    repository: Repository, manifest: Manifest, say: Say, *, names: Collection[str] = ()
+) -> Generator[tuple[Path, ...]]:
+    """Fetch, decrypt and verify archives, and give paths by which programs of this user can open them for a block.
+
+    Args:
+        repository: where they are.
+        manifest: of their backup.
+        say: told of the progress.
+        names: of the parts, in their order; none: all that make up the dump.
 
     Raises:
         PermanentFailure: the work folder cannot be written, or is full.
         HeraldError: as `open_part`.
     """
     folder = archive_folder(repository)
-    parts = manifest.archives
+    parts = tuple(map(manifest.part, names)) or manifest.archives
     progress = Progress(f"fetching {manifest.id}", sum(part.clear_bytes for part in parts), say)
     started, count = time.monotonic(), 0
     paths: list[Path] = []

@@ -19,6 +19,7 @@ from herald_pipelines.values import format_seconds
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """By which a backup may seem to come from the future: clocks of hosts differ by seconds where they are kept right."""
+ONLY_COPY = "an archived partition: its rows may be nowhere else"
 
 
 @dataclass(frozen=True, order=True)
@@ -115,6 +116,9 @@ def plan_retention(
     decisions: list[Decision] = []
     doubts: list[tuple[Group, str]] = []
     for group, backups in sorted(groups.items()):
+        if group.kind is Kind.PARTITION:
+            decisions += [Decision(each, keep=True, reason=ONLY_COPY) for each in backups]
+            continue
         doubt = _find_doubt(backups, settings, now, skew, has_problem=group in in_question)
         if doubt is not None:
             doubts.append((group, doubt))

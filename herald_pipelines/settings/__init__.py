@@ -4,6 +4,7 @@
     backup.py     the same of backups
     performance.py  the same of the performance of queries
     security.py   the same of security
+    partitions.py the same of partitioned tables
     fields.py     what the models are made of: the strict base, names, numbers with their limits
     urls.py       what the models take for a url, and references to secrets
     conninfo.py   database urls as connection parameters
@@ -29,6 +30,7 @@ from herald_pipelines.settings.models import (
     Settings,
     TaskSettings,
 )
+from herald_pipelines.settings.partitions import PartitionSettings
 from herald_pipelines.settings.performance import PerformanceSettings
 from herald_pipelines.settings.secrets import resolve_secret, resolve_url
 from herald_pipelines.settings.security import AcceptedRisk, SecuritySettings
@@ -46,6 +48,7 @@ __all__ = [
     "Guards",
     "IndexSettings",
     "OpsSettings",
+    "PartitionSettings",
     "PerformanceSettings",
     "SecretRef",
     "SecuritySettings",

@@ -29,6 +29,7 @@ from herald_pipelines.settings.fields import (
     from_folder,
 )
 from herald_pipelines.settings.files import MOST_YAML_BYTES, explain, read_text_file, show_file
+from herald_pipelines.settings.partitions import PartitionSettings, TableName
 from herald_pipelines.settings.performance import PerformanceSettings
 from herald_pipelines.settings.security import SecuritySettings
 from herald_pipelines.settings.urls import CapabilityUrls, SecretRef, Url, Value
@@ -111,7 +112,8 @@ class DatabaseSettings(Model):
     lock_timeout_seconds: Duration = 2.0
     indexes: IndexSettings | None = None
     """What differs from the `indexes` of the top level; keys that are not given are taken from there."""
-
+    partitions: Mapping[TableName, PartitionSettings] = Field(default_factory=dict[str, PartitionSettings])
+    """The rules of partitioned tables, by schema.table; a table without one is left alone."""
     performance: PerformanceSettings | None = None
     """The same of the `performance` of the top level."""
 
@@ -247,4 +249,6 @@ class Settings(Model):
         if given.get("databases") or ops_url is not None:
             return given
         # model_construct: no file may leave the url out, so validation would refuse it
-        return given | {"databases": {SAMPLE: DatabaseSettings.model_construct(url=None, mode=Mode.APPLY)}}
+        rules = {f"public.{table}": PartitionSettings() for table in ("matches", "match_events")}
+        sample = DatabaseSettings.model_construct(url=None, mode=Mode.APPLY, partitions=rules)
+        return given | {"databases": {SAMPLE: sample}}

@@ -2,7 +2,8 @@ create or replace view herald.backup_health as
 with latest as (
     select distinct on (b.kind, b.database, b.host) b.*
       from herald.backup b
-     where b.deleted_at is null
+     -- Archived partitions do not stand for each other.
+     where b.deleted_at is null and b.kind <> 'partition'
      order by b.kind, b.database, b.host, b.started_at desc, b.id desc
 ),
 -- As retention and restores judge: a proof holds until a later verification of the same backup fails.

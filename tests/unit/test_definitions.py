@@ -68,6 +68,9 @@ def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
             "herald/index_rebuild",
             "herald/index_soundness",
             "herald/index_stats",
+            "herald/partition_archive",
+            "herald/partition_cleanup",
+            "herald/partition_inventory",
             "herald/performance_analysis",
             "herald/performance_baseline",
             "herald/security_audit",
@@ -76,6 +79,7 @@ def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
             "herald/statistics_update",
             "herald/table_stats",
             "herald/unused_index_report",
+            "herald/upcoming_partitions",
             "herald/vacuum_plan",
         ],
         "jobs": ["backup", "deep_maintenance", "inspection", "maintenance", "monthly_review", "restore"],
@@ -134,6 +138,11 @@ def test_checks_by_asset(definitions: dg.Definitions):
         ("full_database_maintenance", "nobody_holds_the_horizon"),
         ("full_database_maintenance", "effect_is_proven"),
         ("index_soundness", "indexes_are_sound"),
+        ("partition_archive", "archives_are_kept"),
+        ("partition_archive", "archives_are_proven"),
+        ("partition_cleanup", "nothing_is_in_the_way"),
+        ("partition_inventory", "default_partitions_are_empty"),
+        ("upcoming_partitions", "partitions_ahead"),
     }
 
 

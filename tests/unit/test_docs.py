@@ -48,7 +48,7 @@ def test_commands_exist(document: Path):
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_files_that_are_named_exist(document: str):
     package = ROOT / "herald_pipelines"
-    rooms = [ROOT, package, package / "backup", package / "database" / "indexes"]
+    rooms = [ROOT, package, package / "backup", package / "database" / "indexes", package / "partitions"]
     for name in re.findall(r"`((?:[\w.]+/)*[\w]+\.(?:py|yaml|sql|md|toml))`", (ROOT / document).read_text()):
         if name in EXAMPLES:
             continue

@@ -23,6 +23,7 @@ from herald_pipelines.settings import (
     Guards,
     IndexSettings,
     OpsSettings,
+    PartitionSettings,
     PerformanceSettings,
     SecretRef,
     Settings,
@@ -62,6 +63,7 @@ MODELS = {
     "{env: NAME} and {file: PATH}": SecretRef,
     "databases.NAME.tasks.TASK": TaskSettings,
     "databases.NAME.guards": Guards,
+    "databases.NAME.partitions.TABLE": PartitionSettings,
     "catch_up": CatchUpSettings,
     "indexes": IndexSettings,
     "performance": PerformanceSettings,
@@ -322,8 +324,8 @@ def test_a_task_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def places(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the path of each mapping with fixed keys: names of databases, replicas, tasks and versions are free."""
-    if not path or path[-1] not in ("databases", "replicas", "tasks", "programs", "queries"):
+    """Yield the path of each mapping with fixed keys: names of databases, tables, replicas, tasks and so on are free."""
+    if not path or path[-1] not in ("databases", "partitions", "replicas", "tasks", "programs", "queries"):
         yield path
     for key, value in data.items():
         if isinstance(value, dict):
@@ -620,6 +622,7 @@ def range_of(model: type[BaseModel], key: str) -> Range | None:
     return ranges[0] if ranges else None
 
 
+TABLE = "public.matches"
 NUMBERS = [
     (title, key, limits)
     for title, model in MODELS.items()
@@ -632,11 +635,12 @@ NUMBERS = [
 def test_a_number_outside_its_range_is_refused_with_the_range(
     tmp_path: Path, title: str, key: str, limits: Range
 ) -> None:
-    place = title.replace("NAME", "shop").replace("TASK", "a").replace("[]", ".0")
+    place = title.replace("NAME", "shop").replace("TASK", "a").replace("TABLE", TABLE).replace("[]", ".0")
     entry: dict[str, Any] = {"url": "postgresql://db/shop"}
     data: dict[str, Any] = {"version": 1, "databases": {"shop": entry}}
     at = data
-    for part in title.replace("NAME", "shop").replace("TASK", "a").split("."):
+    names = {"NAME": "shop", "TASK": "a", "TABLE": TABLE}
+    for part in (names.get(word, word) for word in title.split(".")):
         if part.endswith("[]"):
             inner: dict[str, Any] = {"name": "x"}
             at[part.removesuffix("[]")], at = [inner], inner
@@ -683,7 +687,7 @@ def shown_default(model: type[Any], key: str) -> str:
     default = field.get_default(call_default_factory=True)
     if default is None or isinstance(default, BaseModel):
         return "none" if default is None else ""
-    if isinstance(default, tuple) or key == "sse":
+    if isinstance(default, tuple) or key in ("sse", "time_zone"):
         return f"`{json.dumps(default) if isinstance(default, tuple) else default}`"
     if key.endswith("_seconds"):
         return f"`{default:g}`"
