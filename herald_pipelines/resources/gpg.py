@@ -153,7 +153,8 @@ class Gpg:
         return None
 
     def _find_fault(self, fingerprint: str) -> str | None:
-        keys: Any = self._open().list_keys(keys=[fingerprint])
+        gpg: Any = self._open()
+        keys = gpg.list_keys(keys=[fingerprint])
         if not keys:
             return f"{fingerprint} is not in gpg's folder of keys"
         key = keys[0]
