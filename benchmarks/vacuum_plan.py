@@ -22,12 +22,22 @@ from herald_pipelines.database.tables.need import NeedKind, Scope
 from herald_pipelines.resources.postgres import Postgres
 
 TABLES = 10_000
-A_SCHEMA = 1000
+A_SCHEMA = 500
 ROUNDS = 3
 ROWS, DEAD = 200, 150
 NEEDY = 10
 """One of so many tables has dead rows."""
 
+MAKE = f"""
+do $$ begin for number in {{first}} .. {{last}} loop
+    execute format('create table {{schema}}.t%s (id int primary key, v text) with (autovacuum_enabled = off)', number);
+    if number % {NEEDY} = 0 then
+        execute format('insert into {{schema}}.t%s select n, null from generate_series(1, {ROWS}) n', number);
+        execute format('analyze {{schema}}.t%s', number);
+        execute format('delete from {{schema}}.t%s where id <= {DEAD}', number);
+    end if;
+end loop; end $$
+"""
 COUNTERS = (
     "select n_dead_tup, n_live_tup, n_ins_since_vacuum, n_mod_since_analyze, last_vacuum, last_autovacuum, last_analyze"
     " from pg_stat_all_tables where relid = %(oid)s"
@@ -42,20 +52,11 @@ SIZE = "select pg_total_relation_size(%(oid)s::oid::regclass) as bytes"
 def build(writer: Postgres, tables: int) -> None:
     """Make tables with an index and a TOAST table, a tenth of them with dead rows."""
     with writer.session(autocommit=True) as session:
-        for number in range(tables):
-            schema = f"s{number // A_SCHEMA}"
-            if number % A_SCHEMA == 0:
-                session.execute(f"create schema {schema}")
-            table = f"{schema}.t{number}"
-            session.execute(
-                f"create table {table} (id int primary key, v text) with (autovacuum_enabled = off)"
-            )
-            if number % NEEDY == 0:
-                session.execute(f"insert into {table} select n, '' from generate_series(1, {ROWS}) n")
-                session.execute(f"analyze {table}")
-                session.execute(f"delete from {table} where id <= {DEAD}")
-            if number % A_SCHEMA == A_SCHEMA - 1:
-                say(f"{number + 1} of {tables} tables")
+        for first in range(0, tables, A_SCHEMA):
+            schema, end = f"s{first // A_SCHEMA}", min(first + A_SCHEMA, tables)
+            session.execute(f"create schema {schema}")
+            session.execute(MAKE.format(schema=schema, first=first, last=end - 1))
+            say(f"{end} of {tables} tables")
     with writer.session(autocommit=True) as session:
         session.execute("vacuum analyze pg_class")
         session.execute("vacuum analyze pg_index")
