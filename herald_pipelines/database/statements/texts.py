@@ -10,6 +10,9 @@ import re
 PLANNABLE = frozenset({"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "TABLE"})
 """First words of what the planner plans; everything else is a utility statement."""
 
+LONGEST = 10_000
+"""Characters of a text that are kept: before version 18, lists of thousands of values are as many parameters."""
+
 # First words of utility statements and what may follow them without naming anything.
 _KEYWORDS = re.compile(
     "ALTER|ANALYZE|BEGIN|CALL|CHECKPOINT|CLOSE|CLUSTER|COMMENT|COMMIT|CONCURRENTLY|COPY|CREATE|DATABASE|DEALLOCATE|DECLARE"
@@ -42,7 +45,7 @@ def tidy_text(text: str) -> str:
     """
     bare = " ".join(_PIECE.sub(_hide, text).split())
     if first_word(bare) in PLANNABLE:
-        return bare
+        return bare if len(bare) <= LONGEST else f"{bare[:LONGEST]}..."
     words: list[str] = []
     for word in bare.split():
         if not _KEYWORDS.fullmatch(word.upper()):

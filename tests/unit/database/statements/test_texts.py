@@ -2,7 +2,7 @@
 
 import pytest
 
-from herald_pipelines.database.statements.texts import first_word, tidy_text, why_not_planned
+from herald_pipelines.database.statements.texts import LONGEST, first_word, tidy_text, why_not_planned
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,12 @@ from herald_pipelines.database.statements.texts import first_word, tidy_text, wh
 )
 def test_what_is_kept_of_a_text(text: str, kept: str) -> None:
     assert tidy_text(text) == kept
+
+
+def test_a_long_text_is_cut() -> None:
+    kept = tidy_text(f"select {'$1, ' * 100_000} 1")
+    assert len(kept) == LONGEST + 3
+    assert kept.endswith("...")
 
 
 @pytest.mark.parametrize(
