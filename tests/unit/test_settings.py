@@ -52,6 +52,8 @@ from herald_pipelines.values import Capability, Mode
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "herald.example.yaml"
 DATABASE_KEYS = ", ".join(sorted(DatabaseSettings.model_fields))
+TOP_KEYS = "(known: backup, calendar, catch_up, databases, indexes, ops, performance, security, version)"
+DAYS = "2000-01-01 to 2099-12-31"
 URL_KEYS = "backup, env, file, maintain, observe, restore"
 NAME_RULE = "a name is a lower-case letter, then letters, digits and _, at most 63 in all"
 SHOP = "version: 1\ndatabases:\n  shop:\n    url: postgresql://role@db/shop\n"
@@ -265,7 +267,7 @@ catch_up: {max_attempts: 1:30}
         "22: databases.chat.lock_timeout_seconds: must be from 0.001 to 2147483, not 0",
         "23: databases.chat.indexes.bloat_threshold: must be from 0.01 to 0.99, not 1",
         "23: databases.chat.indexes.min_size_bytes: must be a whole number, not 1000000.0",
-        "24: home: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, performance, version)",
+        f"24: home: unknown key {TOP_KEYS}",
         "25: catch_up.max_attempts: must be a whole number, not '1:30'",
     ]
 
@@ -296,15 +298,15 @@ catch_up: {max_attempts: 1:30}
         ('calendar: "a\\0b"', "cannot be read: no path has a NUL in it"),
         (
             '"<url>": 1',
-            "2: <url>: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, performance, version)",
+            f"2: <url>: unknown key {TOP_KEYS}",
         ),
         (
             '"[key]": 1',
-            "2: [key]: unknown key (known: backup, calendar, catch_up, databases, indexes, ops, performance, version)",
+            f"2: [key]: unknown key {TOP_KEYS}",
         ),
         (
             '"odd\\nkey": 1',
-            "unknown key (known: backup, calendar, catch_up, databases, indexes, ops, performance, version)",
+            f"unknown key {TOP_KEYS}",
         ),
     ],
 )
@@ -601,7 +603,7 @@ def test_the_reference_says_what_the_models_say(title: str) -> None:
         for word in ("seconds", "bytes", "days"):
             assert (unit == word) == key.endswith(f"_{word}"), key
         named = range_of(model, key)
-        assert limits == (str(named) if named else "2000-01-01 to 2099-12-31" if key == "since" else ""), key
+        assert limits == (str(named) if named else DAYS if key in ("since", "until") else ""), key
 
 
 def range_of(model: type[BaseModel], key: str) -> Range | None:
@@ -682,7 +684,7 @@ def shown_default(model: type[Any], key: str) -> str:
     field = model.model_fields[key]
     if key == "version" or field.is_required():
         return "required"
-    if key == "databases":
+    if key == "databases" and model is Settings:
         return "the sample platform"
     default = field.get_default(call_default_factory=True)
     if default is None or isinstance(default, BaseModel):
