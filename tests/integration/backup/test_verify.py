@@ -22,6 +22,8 @@ from herald_pipelines.backup.lease import making
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.verify import verify_backup, widest_scope
 from herald_pipelines.errors import PermanentFailure, UsageError
+from herald_pipelines.resources.clients import find_clients
+from herald_pipelines.resources.commands import CommandFailed
 from herald_pipelines.resources.gpg import Gpg, Recipients, keyless_gpg
 from herald_pipelines.resources.object_store.base import StoreRefused
 from herald_pipelines.settings.backup import BackupSettings, FilesSettings
@@ -352,6 +354,23 @@ def test_a_store_that_is_lost_is_no_verdict(repo: Repository, backup: Backup, tm
     with pytest.raises(StoreRefused):
         verify(repo, backup, say=say)
     (tmp_path / "gone").rename(tmp_path / "store")
+    assert only_backup(repo).proofs == ()
+
+
+def test_a_pg_restore_that_is_killed_is_no_verdict(repo: Repository, backup: Backup, tmp_path: Path) -> None:
+    """As the kernel does for want of memory: the backup is as good as before, and nobody would look again."""
+    own = find_clients(18, {})
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "pg_dump").symlink_to(own.pg_dump)
+    (programs / "pg_restore").write_text(
+        f'#!/bin/sh\n[ "$1" != --list ] && exec "{own.pg_restore}" "$@"\nkill -KILL $$\n'
+    )
+    (programs / "pg_restore").chmod(0o755)
+
+    with pytest.raises(CommandFailed, match=r"KILL|signal 9"):
+        verify_backup(repo, backup, Scope.FULL, {18: programs}, now=utc_now(), say=lambda _text: None)
+
     assert only_backup(repo).proofs == ()
 
 
