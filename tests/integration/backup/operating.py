@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,10 @@ class Platform:
             check=False,
             timeout=240,
         )
+
+    def ask(self, operation: Callable[..., Any], **arguments: Any) -> Any:
+        """Do in this process what a command does: the same function, in a tenth of the time."""
+        return operation(self.environ(), self.folder, **arguments)
 
     def document(self, *arguments: str) -> dict[str, Any]:
         """Run a command that must succeed, and return its document."""

@@ -10,6 +10,12 @@ import pytest
 from operating import Platform
 from public_keys import make_key_pair
 
+from herald_pipelines.backup.facts import Kind
+from herald_pipelines.backup.recovery_plan import Mode, Wish
+from herald_pipelines.errors import GuardRefusal, UsageError
+from herald_pipelines.operations import migrate
+from herald_pipelines.operations_backup import create, rekey, verify
+from herald_pipelines.operations_restore import restore
 from herald_pipelines.resources.gpg import Gpg, Recipients
 from servers import TestServer
 
@@ -76,13 +82,11 @@ def test_the_host_that_writes_cannot_read_and_the_vault_proves(
     platform = Platform(
         tmp_path, pg18, ops=pg18.create_database(), secrets={"HERALD_DAGSTER_URL": pg18.create_database()}
     )
-    platform.document("migrate")
+    platform.ask(migrate)
 
     platform.configure(writer)
-    for kind in ("database", "application", "configuration"):
-        platform.document(
-            "backup", "create", "--kind", kind, *(("--database", "shop") if kind == "database" else ())
-        )
+    for kind, database in ((Kind.DATABASE, "shop"), (Kind.APPLICATION, None), (Kind.CONFIGURATION, None)):
+        platform.ask(create, kind=kind, database=database, dry_run=False)
     summary, check = run_check(platform, "backup_verification", "backup_is_verified")
     assert (summary["verified"], check["passed"]) == (1, False)
     assert check["summary"].endswith("vault does that")
@@ -91,13 +95,11 @@ def test_the_host_that_writes_cannot_read_and_the_vault_proves(
         0,
         {"passed": True, "summary": "vault drills with database shop of db1"},
     )
-    for mode in ("database", "application"):
-        refused = platform.herald("restore", "latest", "--mode", mode, "--yes")
-        assert refused.returncode in (2, 3), refused.stderr
-        assert (
-            f"no private key that opens {'shop' if mode == 'database' else mode}"
-            in refused.stdout + refused.stderr
-        )
+    refused, code = platform.ask(restore, wish=Wish("latest", Mode.DATABASE), yes=True)
+    assert code == GuardRefusal.exit_code
+    assert "no private key that opens shop" in str(refused["parts"][0]["plan"]["refusals"])
+    with pytest.raises(UsageError, match="no private key that opens application"):
+        platform.ask(restore, wish=Wish("latest", Mode.FULL), yes=True)
 
     platform.configure(reader)
     summary, check = run_check(platform, "backup_verification", "backup_is_verified")
@@ -105,16 +107,18 @@ def test_the_host_that_writes_cannot_read_and_the_vault_proves(
     drilled, check = run_check(platform, "disaster_recovery_test", "drill_passed")
     assert (drilled["drilled"], check["passed"]) == (1, True)
     platform.change_all()
-    platform.document("restore", "latest", "--mode", "full", "--yes")
-    assert platform.state() == OLD
+    assert platform.state() == NEW
+    _, code = platform.ask(restore, wish=Wish("latest", Mode.FULL), yes=True)
+    assert (code, platform.state()) == (0, OLD)
 
     # Another key comes, and nobody changes the secret that signs.
     gpg(private, "--quick-generate-key", "second@example.net", "future-default", "default", "never")
     second = fingerprint_of(private, "second@example.net")
     platform.configure({"recipients": [second]})
-    assert len(platform.document("backup", "rekey")["rekeyed"]) == 3
+    assert len(platform.ask(rekey, wanted=None)["rekeyed"]) == 3
     gpg(private, "--yes", "--delete-secret-keys", fingerprint)
-    assert platform.document("backup", "verify", "latest", "--database", "shop")["proof"]["passed"] is True
+    verdict, passed = platform.ask(verify, wanted="latest", kind=Kind.DATABASE, database="shop", deep=False)
+    assert (passed, verdict["proof"]["scope"]) == (True, "full")
 
 
 def test_what_hinders_a_key_is_named(tmp_path: Path, vault: tuple[Gpg, str]) -> None:

@@ -11,8 +11,14 @@ import pytest
 from operating import Platform
 
 from herald_pipelines.backup.catalog import read_catalog
+from herald_pipelines.backup.facts import Kind
+from herald_pipelines.backup.recovery_plan import Mode
 from herald_pipelines.backup.repository import repository
 from herald_pipelines.backup.sweep import sweep
+from herald_pipelines.operations import migrate
+from herald_pipelines.operations_backup import create, hold, list_backups, prepare_store, rekey
+from herald_pipelines.operations_restore import drill, undo
+from herald_pipelines.operations_retention import retention
 from herald_pipelines.registry import TASKS
 from herald_pipelines.settings import load_settings
 from herald_pipelines.values import utc_now
@@ -57,24 +63,27 @@ class S3Platform(Platform):
 
     def ids(self) -> set[str]:
         """Return the backups that there are."""
-        return {each["id"] for each in self.document("backup", "list")["backups"]}
+        return {each["id"] for each in self.ask(list_backups, database=None)["backups"]}
 
 
 @pytest.fixture
-def platform(tmp_path: Path, pg18: TestServer, s3_server: S3Server) -> Iterator[S3Platform]:
+def platform(
+    tmp_path: Path, pg18: TestServer, s3_server: S3Server, capfd: pytest.CaptureFixture[str]
+) -> Iterator[S3Platform]:
     """Give a platform of its own; whatever its commands say, they tell no secret."""
     tmp_path.chmod(0o755)
     platform = S3Platform(tmp_path, pg18, s3_server)
     yield platform
+    said = platform.said + "".join(capfd.readouterr())
     for secret in (SECRET_KEY, (tmp_path / "key").read_text().strip(), NEW_KEY):
-        assert secret not in platform.said
+        assert secret not in said
 
 
 def test_made_verified_and_swept_by_the_calendar(platform: S3Platform) -> None:
     never = platform.herald("backup", "create", "--database", "shop")
     assert (never.returncode, "herald backup prepare" in never.stderr) == (1, True), never.stderr
-    platform.document("backup", "prepare")
-    platform.document("migrate")
+    platform.ask(prepare_store)
+    platform.ask(migrate)
     platform.document("run", "database_backup", "--database", "shop")
     verified = platform.document("run", "backup_verification", "--database", "shop")
     assert verified["databases"][0]["summary"]["verified"] == 1
@@ -85,13 +94,12 @@ def test_made_verified_and_swept_by_the_calendar(platform: S3Platform) -> None:
 
 
 def test_proven_encrypted_anew_lost_and_recovered(platform: S3Platform) -> None:
-    platform.document("backup", "prepare")
-    platform.document("migrate")
-    platform.document("backup", "create", "--database", "shop")
-    for kind in ("application", "configuration"):
-        platform.document("backup", "create", "--kind", kind)
-    drilled = platform.document("drill")
-    assert [each["passed"] for each in drilled["backups"]] == [True, True, True]
+    platform.ask(prepare_store)
+    platform.ask(migrate)
+    for kind, database in ((Kind.DATABASE, "shop"), (Kind.APPLICATION, None), (Kind.CONFIGURATION, None)):
+        platform.ask(create, kind=kind, database=database, dry_run=False)
+    drilled, code = platform.ask(drill, database=None)
+    assert ([each["passed"] for each in drilled["backups"]], code) == ([True, True, True], 0)
     _keep(platform)
     _lose_and_recover(platform)
 
@@ -115,7 +123,7 @@ def _be_killed(platform: S3Platform) -> None:
     making.send_signal(signal.SIGKILL)
     making.wait(timeout=60)
     large.unlink()
-    (left,) = platform.document("backup", "list")["unfinished"]
+    (left,) = platform.ask(list_backups, database=None)["unfinished"]
     assert left["being_made"] is True
 
     environ = platform.environ()
@@ -133,13 +141,13 @@ def _be_killed(platform: S3Platform) -> None:
 
 def _keep(platform: S3Platform) -> None:
     """Hold one, encrypt all anew and throw the old key away; nothing is old enough to go."""
-    platform.document("backup", "hold", min(platform.ids()), "--reason", "case 4711")
+    platform.ask(hold, wanted=min(platform.ids()), reason="case 4711")
     (platform.folder / "new-key").write_text(NEW_KEY + "\n")
     (platform.folder / "new-key").chmod(0o600)
     platform.configure({"passphrases": [{"file": "new-key"}, {"file": "key"}]})
-    assert len(platform.document("backup", "rekey")["rekeyed"]) == 3
+    assert len(platform.ask(rekey, wanted=None)["rekeyed"]) == 3
     platform.configure({"passphrases": [{"file": "new-key"}]})
-    kept = platform.document("backup", "retention", "--yes")
+    kept = platform.ask(retention, yes=True)
     assert ({each["fate"] for each in kept["backups"]}, kept["doubts"]) == ({"stays"}, [])
     assert "held" in {each["reason"] for each in kept["backups"]}
 
@@ -154,5 +162,5 @@ def _lose_and_recover(platform: S3Platform) -> None:
     done = platform.document("restore", "latest-proven", "--mode", "full", "--yes")
     assert [each["kind"] for each in done["results"]] == ["database", "application", "configuration"]
     assert platform.state() == OLD
-    platform.document("restore", "--undo", "--mode", "database", "--database", "shop", "--yes")
+    platform.ask(undo, mode=Mode.DATABASE, database="shop", yes=True)
     assert platform.state() == (10, "first", "first")
