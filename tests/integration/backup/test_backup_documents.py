@@ -7,6 +7,8 @@ from typing import Any
 from operating import Platform
 
 from contract_files import check_documents
+from herald_pipelines.operations_backup import list_backups
+from herald_pipelines.operations_retention import retention
 from servers import TestServer
 
 
@@ -66,10 +68,11 @@ def test_documents_of_backups(tmp_path: Path, pg18: TestServer) -> None:
     run("restore", "--undo", "--mode", "database", "--database", "shop", "--yes", title=restore)
     run("restore", "--undo", "--mode", "application", "--yes", title=restore)
 
-    settings = platform.folder / "herald.yaml"
-    settings.write_text(settings.read_text().replace('"shop"', '"store"'))
-    run("backup", "retention")
-    run("backup", "forget", "shop", title="herald backup forget")
-    assert run("backup", "forget", "shop", "--yes", title="herald backup forget")["failed"] == []
-    assert all(each["name"] != "shop" for each in run("backup", "list")["backups"])
+    platform.settings["databases"] = {"store": platform.settings["databases"]["shop"]}
+    platform.configure({})
+    left = platform.ask(retention, yes=False)
+    assert [(each["name"], each["backups"] > 0) for each in left["left"]] == [("shop", True)]
+    documents["herald backup retention"].append({"version": 1, **left})
+    run("backup", "forget", "shop", "--yes", title="herald backup forget")
+    assert all(each["name"] != "shop" for each in platform.ask(list_backups, database=None)["backups"])
     check_documents("documents.yaml", documents)
