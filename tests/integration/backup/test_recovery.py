@@ -122,7 +122,9 @@ def test_services_are_started_where_the_store_is_gone(platform: Platform) -> Non
     (platform.folder / "store").rename(platform.folder / "elsewhere")
 
     done = platform.herald("restore", "--resume")
-    assert (done.returncode, "is no store" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "cannot be used: there is no such folder" in done.stderr) == (1, True), (
+        done.stderr
+    )
     assert platform.services.read_text().split("\n") == ["start back", "start front", ""]
 
     assert platform.document("restore", "--discard")["done"] is False
