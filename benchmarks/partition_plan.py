@@ -4,7 +4,7 @@
 
 Planning is what `herald partitions plan` does: reading every partition with its bounds and size, the ledger's proofs, what
 depends on those that have expired, and deciding on each. The naive way asks the catalog once a partition, as scripts do: its
-bound, its size, and what depends on it. Four tables by day, of which two fifths have expired and are archived. Each round
+bound, its size, and what depends on it. Twenty tables by day, of which two fifths have expired and are archived. Each round
 begins with new sessions. Target: under 2 s. Prints one JSON line.
 """
 
@@ -25,7 +25,7 @@ from herald_pipelines.settings import PartitionSettings
 from herald_pipelines.values import DatabaseIdentity
 
 PARTITIONS = 10_000
-TABLES = 4
+TABLES = 20
 ROUNDS = 3
 TARGET_SECONDS = 2.0
 AT = datetime(2026, 11, 22, tzinfo=UTC)

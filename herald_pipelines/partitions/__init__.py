@@ -8,7 +8,8 @@
     creating.py, detaching.py, dropping.py, returning.py    one change of the target each
     work.py                         what they work with
     archiving.py, cleanup.py        one partition after the other, each step between two ledger rows
-    report.py, checks.py, tables.py, assets.py
+    analysis.py, finding.py, making.py
+    report.py, checks.py, tables.py, bodies.py, assets.py
 
 Not here: indexes of partitions (database.indexes), whole backups (backup).
 """

@@ -1,12 +1,15 @@
 """The --json documents of partitions, made by real runs and compared with their contract."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from yard import Yard, execute
 
 from contract_files import check_documents
+from herald_pipelines import operations
+from herald_pipelines.cli_output import DOCUMENT_VERSION
 
 SQL = """
 create table public.matches (id bigint, played_at timestamptz not null) partition by range (played_at);
@@ -19,30 +22,32 @@ create publication pub for table public.matches;
 
 
 @pytest.mark.parametrize("server", ["pg18"], indirect=True)
-def test_documents_of_partitions(open_it) -> None:
+def test_documents_of_partitions(open_it, monkeypatch: pytest.MonkeyPatch) -> None:
     yard: Yard = open_it(SQL, rules={"public.matches": {"premake": 1, "grace_days": 0}})
-    dagster = yard.server.create_database()
+    yard.dagster_url = yard.server.create_database()
+    # The commands leave Dagster's variables in the process.
+    for name in ("DAGSTER_HOME", "HERALD_HOME", "HERALD_DAGSTER_URL"):
+        monkeypatch.setenv(name, "")
     documents: dict[str, list[Any]] = {}
 
-    def run(*words: str, title: str | None = None, code: int = 0) -> None:
-        done = yard.start_command(*words, "--json", HERALD_DAGSTER_URL=dagster)
-        out, said = done.communicate(timeout=300)
-        assert done.returncode == code, said
-        documents.setdefault(title or f"herald {' '.join(words)}", []).append(json.loads(out))
+    def keep(title: str, document: Mapping[str, Any]) -> None:
+        printed = json.dumps({"version": DOCUMENT_VERSION, **document}, default=str)
+        documents.setdefault(f"herald {title}", []).append(json.loads(printed))
 
-    run("partitions", "plan")
+    keep("partitions plan", yard.plan())
     for task in ("partition_inventory", "upcoming_partitions", "partition_archive", "partition_cleanup"):
-        title = f"herald run {task}"
-        reachable, yard.url = yard.url, "postgresql://nobody@127.0.0.1:1/gone"
-        run("run", task, "--database", "shop", "--dry-run", title=title, code=1)
-        yard.url = reachable
-        run("run", task, "--database", "shop", "--dry-run", title=title)
-        run("run", task, "--database", "shop", title=title)
-    run("partitions", "plan")
-    title = "herald partitions restore"
-    run("partitions", "restore", "matches_2024_01", title=title)
+        for dry_run in (True, False):
+            found = operations.run(
+                yard.environ, yard.home, task=task, window=None, database="shop", dry_run=dry_run
+            )
+            assert found.exit_code == 0, found.document
+            keep(f"run {task}", found.document)
+    keep("partitions plan", yard.plan())
     execute(yard.url, "create table public.matches_2024_01 (id int)")
-    run("partitions", "restore", "matches_2024_01", title=title, code=3)
-    execute(yard.url, "drop table public.matches_2024_01")
-    run("partitions", "restore", "matches_2024_01", "--yes", title=title)
+    for yes in (False, True):
+        document, code = yard.restore("matches_2024_01", yes=yes)
+        assert code == (0 if yes else 3)
+        keep("partitions restore", document)
+        if not yes:
+            execute(yard.url, "drop table public.matches_2024_01")
     check_documents("documents.yaml", documents)

@@ -76,6 +76,7 @@ class Yard:
     """Further settings of the database."""
     maintain_url: str = ""
     """Of another role than the superuser's."""
+    dagster_url: str = ""
 
     def __post_init__(self) -> None:
         self.write()
@@ -119,6 +120,7 @@ class Yard:
             "OPS_URL": self.ops_url,
             "BACKUP_KEY": "kJ8s0dpqLmvTz4Xr9NwQ2yBhCfGaEu7R",
             "PATH": os.environ["PATH"],
+            **({"HERALD_DAGSTER_URL": self.dagster_url} if self.dagster_url else {}),
         }
 
     def run(self, task: str, window: str = WINDOW, *, dry_run: bool = False) -> TaskResult:
