@@ -101,7 +101,15 @@ comment on column herald.statement_counter.query_id is 'pg_stat_statements.query
 comment on column herald.statement_counter.toplevel is 'Asked by a client; false: by a function.';
 comment on column herald.statement_counter.user_oid is 'The role that asked it.';
 comment on column herald.statement_counter.counting_since is 'stats_since of PostgreSQL 17 and later.';
-comment on column herald.statement_counter.calls is 'As in statement_delta, since the counting began; so are the following.';
+comment on column herald.statement_counter.calls is 'How often, since the counting began.';
+comment on column herald.statement_counter.rows is 'Rows that it gave or changed, since the counting began.';
+comment on column herald.statement_counter.exec_seconds is 'Time of execution, since the counting began.';
+comment on column herald.statement_counter.plan_seconds is 'Time of planning, since the counting began.';
+comment on column herald.statement_counter.blocks_hit is 'Blocks found in shared_buffers, since the counting began.';
+comment on column herald.statement_counter.blocks_read is 'Blocks read from outside, since the counting began.';
+comment on column herald.statement_counter.read_seconds is 'Waiting for them, since the counting began.';
+comment on column herald.statement_counter.temp_blocks is 'Blocks of temporary files, read and written, since the counting began.';
+comment on column herald.statement_counter.wal_bytes is 'WAL that it made, since the counting began.';
 
 
 create table herald.statement_text (
@@ -167,7 +175,15 @@ comment on table herald.performance_baseline_query is 'What a query usually does
 comment on column herald.performance_baseline_query.baseline_id is 'The baseline.';
 comment on column herald.performance_baseline_query.query_id is 'pg_stat_statements.queryid.';
 comment on column herald.performance_baseline_query.toplevel is 'Asked by a client; false: by a function.';
-comment on column herald.performance_baseline_query.calls is 'In all of its time; so are the following, as in statement_delta.';
+comment on column herald.performance_baseline_query.calls is 'How often, in all of the baseline.';
+comment on column herald.performance_baseline_query.rows is 'Rows that it gave or changed, in all of the baseline.';
+comment on column herald.performance_baseline_query.exec_seconds is 'Time of execution, in all of the baseline.';
+comment on column herald.performance_baseline_query.plan_seconds is 'Time of planning, in all of the baseline.';
+comment on column herald.performance_baseline_query.blocks_hit is 'Blocks found in shared_buffers, in all of the baseline.';
+comment on column herald.performance_baseline_query.blocks_read is 'Blocks read from outside, in all of the baseline.';
+comment on column herald.performance_baseline_query.read_seconds is 'Waiting for them, in all of the baseline.';
+comment on column herald.performance_baseline_query.temp_blocks is 'Blocks of temporary files, read and written, in all of the baseline.';
+comment on column herald.performance_baseline_query.wal_bytes is 'WAL that it made, in all of the baseline.';
 comment on column herald.performance_baseline_query.highest_mean_seconds is 'Mean of a call in the slowest window with calls enough to judge; null without one.';
 comment on column herald.performance_baseline_query.windows is 'Windows in which it was called.';
 
