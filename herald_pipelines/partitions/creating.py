@@ -118,7 +118,8 @@ def _define(session: Session, new: NewPartition) -> list[str]:
     kind = "unlogged table" if row["is_unlogged"] else "table"
     using = f" using {quote_identifier(row['access_method'])}" if row["access_method"] else ""
     session.execute(
-        f"create {kind} {table} (like {new.rule.parent.sql} including all excluding indexes excluding identity){using}"
+        f"create {kind} {table} (like {new.rule.parent.sql} including all"
+        f" excluding comments excluding indexes excluding identity){using}"
     )
     _set_options(session, table, row)
     for statement in _settings(table, row):
