@@ -178,7 +178,7 @@ def test_what_a_rebuild_left_that_ended_in_an_unknown_error_is_dropped(
     database_url: str, ops_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     make_bloat(database_url)
-    monkeypatch.setattr("herald_pipelines.database.indexes.context.PROGRESS_SECONDS", 0.1)
+    monkeypatch.setattr("herald_pipelines.database.long_statements.PROGRESS_SECONDS", 0.1)
     step = step_for(Postgres(database_url, "platform"), "public.i")
     holder = hold(database_url, "insert into t values (0, 'x')")
 
