@@ -1,4 +1,4 @@
-"""The `herald` command: parses, calls the same functions as the assets, prints. Not here: decisions, SQL, Dagster.
+"""The `herald` command: finds the command, tells its errors. Not here: any command (cli_*.py), decisions, SQL, Dagster.
 
 One JSON document on stdout with --json; logs and progress on stderr. Exit codes: 0 done, 1 the work failed, 2 wrong
 usage or configuration, 3 refused by a guard, 128 + n interrupted by signal n.
@@ -7,27 +7,13 @@ usage or configuration, 3 refused by a guard, 128 + n interrupted by signal n.
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from io import TextIOWrapper
 
 import click
 
-from herald_pipelines import console, console_performance, operations
-from herald_pipelines.cli_backup import backup, drill, restore
-from herald_pipelines.cli_output import (
-    abandon,
-    cwd,
-    database_option,
-    deliver,
-    environ,
-    json_option,
-    print_document,
-    reason_of,
-)
-from herald_pipelines.cli_partitions import partitions
-from herald_pipelines.cli_performance import queries
-from herald_pipelines.cli_security import security
-from herald_pipelines.cli_tables import tables
+from herald_pipelines.cli_output import abandon, reason_of
 from herald_pipelines.errors import HeraldError, UsageError
 from herald_pipelines.resources import interrupts
 
@@ -35,102 +21,44 @@ SIGNAL_EXIT_BASE = 128
 """Of the shells: a program that signal n ended has the exit code 128 + n."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+COMMANDS: Mapping[str, str] = {
+    "backup": "cli_backup",
+    "config": "cli_settings",
+    "demo": "cli_runs",
+    "drill": "cli_backup",
+    "indexes": "cli_indexes",
+    "migrate": "cli_runs",
+    "partitions": "cli_partitions",
+    "queries": "cli_performance",
+    "restore": "cli_backup",
+    "roles": "cli_settings",
+    "run": "cli_runs",
+    "security": "cli_security",
+    "tables": "cli_tables",
+    "up": "cli_runs",
+    "windows": "cli_runs",
+}
+"""Each command, and the module that has it under its name."""
+
+
+class _LazyGroup(click.Group):
+    """A group that loads a command when it is asked for: few of them need Dagster, which takes a second or two."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - of click
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - of click
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"herald_pipelines.{COMMANDS[cmd_name]}"), cmd_name)
+
+
+@click.group(
+    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="herald-pipelines", message="%(version)s")
 def herald() -> None:
     """Maintenance that is proven, for PostgreSQL platforms."""
-
-
-@herald.command(epilog="Example: herald demo --scale 0.2")
-@click.option(
-    "--scale", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True, help="Size of the sample."
-)
-@json_option
-def demo(*, scale: float, as_json: bool) -> None:
-    """Run a maintenance window on a sample platform.
-
-    It is in an embedded PostgreSQL, which the first run makes.
-    """
-    print_document(operations.demo(environ(), cwd(), scale=scale), console.show_demo, as_json=as_json)
-
-
-@herald.command(epilog="Example: herald up --port 3001")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI."
-)
-@click.option(
-    "--scale", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True, help="Size of the sample."
-)
-def up(*, port: int, scale: float) -> int:
-    """Start everything: database, UI, schedules and sensors. Ctrl-C stops all."""
-    return operations.up(environ(), cwd(), port=port, scale=scale)
-
-
-@herald.command(epilog="Example: herald migrate")
-@json_option
-def migrate(*, as_json: bool) -> None:
-    """Bring the ops database to this version's schema."""
-    print_document(operations.migrate(environ(), cwd()), console.show_migration, as_json=as_json)
-
-
-@herald.group(epilog="Example: herald config check")
-def config() -> None:
-    """Read and check herald.yaml."""
-
-
-@config.command("check", epilog="Example: HERALD_CONFIG=/etc/herald.yaml herald config check --json")
-@json_option
-def config_check(*, as_json: bool) -> None:
-    """Print the resolved settings, or every mistake at once."""
-    print_document(operations.check(environ(), cwd()), console.show_settings, as_json=as_json)
-
-
-@herald.command(epilog="Example: herald run index_rebuild --database shop --dry-run")
-@click.argument("task")
-@click.option("--window", metavar="KEY", help="Key of an opened window; the newest by default.")
-@database_option
-@click.option("--dry-run", is_flag=True, help="Print the plan; change and record nothing.")
-@json_option
-def run(*, task: str, window: str | None, database: str | None, dry_run: bool, as_json: bool) -> int:
-    """Run a task of the calendar on one database, or on all.
-
-    `herald config check` names the tasks.
-    """
-    outcome = operations.run(environ(), cwd(), task=task, window=window, database=database, dry_run=dry_run)
-    show = console_performance.show_run if task == "performance_analysis" else console.show_run
-    print_document(outcome.document, show, as_json=as_json)
-    return outcome.exit_code
-
-
-@herald.command(epilog="Example: herald windows --missed --database shop")
-@click.option("--missed", is_flag=True, help="Only those that should be complete and are not.")
-@database_option
-@json_option
-def windows(*, missed: bool, database: str | None, as_json: bool) -> None:
-    """Show the maintenance windows and what became of them."""
-    found = operations.windows(environ(), cwd(), missed=missed, database=database)
-    print_document(found, console.show_windows, as_json=as_json)
-
-
-@herald.command(epilog="Example: herald indexes --database shop --json")
-@click.option("--database", metavar="NAME", required=True, help="A database of herald.yaml, or ops.")
-@json_option
-def indexes(*, database: str, as_json: bool) -> None:
-    """Show each index with its bloat, its use and the verdicts on it."""
-    print_document(
-        operations.indexes(environ(), cwd(), database=database), console.show_indexes, as_json=as_json
-    )
-
-
-@herald.command(epilog="Example: herald roles observe | psql postgresql://postgres@db.example/shop")
-@click.argument("role", metavar="observe|maintain|ops")
-def roles(*, role: str) -> None:
-    """Print the SQL that creates a role with the least rights.
-
-    On a target database, or `ops`: the groups of the ops database.
-    """
-    sql = operations.role_sql(role)
-    deliver(lambda: click.echo(sql, nl=False))
 
 
 def _tell(*lines: str) -> None:
@@ -145,15 +73,6 @@ def _tell(*lines: str) -> None:
 def _tell_error(error: HeraldError) -> int:
     _tell(f"herald: {error.message}", *([f"HINT: {error.hint}"] if error.hint else []))
     return error.exit_code
-
-
-herald.add_command(backup)
-herald.add_command(restore)
-herald.add_command(drill)
-herald.add_command(queries)
-herald.add_command(security)
-herald.add_command(tables)
-herald.add_command(partitions)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

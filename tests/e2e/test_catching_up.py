@@ -30,7 +30,10 @@ from servers import TestServer
 
 HERE = Path(__file__).parent
 PROGRAMS = Path(sys.executable).parent
-WINDOWS_BEFORE, WINDOWS_WHILE_DOWN = 3, 2
+WINDOWS_BEFORE, WINDOWS_WHILE_DOWN = 3, 1
+PATIENCE_SECONDS = 600
+"""A busy machine starts a run in ten times what an idle one takes; whoever waits in vain is told what there was."""
+pytestmark = pytest.mark.timeout(1800)
 
 TABLES = """
 create table execution (
@@ -81,11 +84,11 @@ class Stage:
         )
 
 
-def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:.0f} s for {what}")
+            pytest.fail(f"waited {PATIENCE_SECONDS} s for {what}")
         time.sleep(0.5)
     return found
 
@@ -138,7 +141,7 @@ def stage(pg18: TestServer, home: Path, tmp_path: Path, monkeypatch: pytest.Monk
             *("-h", "127.0.0.1", "-p", str(port)),
         )
         try:
-            wait_until(lambda: answers(port), 60, "the code server")
+            wait_until(lambda: answers(port), "the code server")
             yield stage
         finally:
             server.terminate(grace_seconds=10)
@@ -153,20 +156,20 @@ def test_missed_windows_are_made_up_for_exactly_once(stage: Stage) -> None:
     daemon = stage.start_daemon()
     try:
         held = "select pid from execution where task = %s and database = %s and ended is null"
-        worker = wait_until(lambda: stage.sql(held, "judge", "alpha"), 90, "a worker on the range of alpha")
+        worker = wait_until(lambda: stage.sql(held, "judge", "alpha"), "a worker on the range of alpha")
         os.kill(worker[0][0], signal.SIGKILL)
-        wait_until(lambda: stage.sql(held, "beat", "beta"), 60, "a worker on a window of beta")
+        wait_until(lambda: stage.sql(held, "beat", "beta"), "a worker on a window of beta")
         os.kill(daemon.pid, signal.SIGKILL)
         killed_at = datetime.now(UTC)
     finally:
         daemon.terminate(grace_seconds=10)
     stage.sql("delete from hold")
     # The run in flight outlives the daemon.
-    wait_until(lambda: not stage.sql(held, "beat", "beta"), 30, "the run that was in flight to end")
+    wait_until(lambda: not stage.sql(held, "beat", "beta"), "the run that was in flight to end")
     assert stage.sql("select count(*) from execution where task = 'beat' and database = 'beta'") == [(1,)]
 
     back_at = killed_at.replace(second=0, microsecond=0) + timedelta(minutes=WINDOWS_WHILE_DOWN, seconds=2)
-    wait_until(lambda: datetime.now(UTC) >= back_at, 180, "windows to open while the daemon is down")
+    wait_until(lambda: datetime.now(UTC) >= back_at, "windows to open while the daemon is down")
     daemon = stage.start_daemon()
     try:
         restarted_at = datetime.now(UTC)
@@ -176,7 +179,7 @@ def test_missed_windows_are_made_up_for_exactly_once(stage: Stage) -> None:
                 each.state is State.COMPLETE for each in stage.states() if each.opened_at <= restarted_at
             )
 
-        wait_until(all_complete, 150, "every window to be complete")
+        wait_until(all_complete, "every window to be complete")
     finally:
         daemon.terminate(grace_seconds=30)
 
@@ -261,7 +264,7 @@ def test_the_backfill_button_and_the_sensor_share_the_work(stage: Stage) -> None
             backfill = instance.get_backfill("clicked")
             return backfill is not None and backfill.status in finished
 
-        wait_until(backfill_over, 120, "the backfill to end")
+        wait_until(backfill_over, "the backfill to end")
     finally:
         daemon.terminate(grace_seconds=30)
     begun = stage.sql("select run_id, database || '|' || window_key from execution where task = 'judge'")

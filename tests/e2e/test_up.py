@@ -9,10 +9,14 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+import pytest
 from dotenv import dotenv_values
 
 from herald_pipelines.resources.embedded import EmbeddedServer
 from herald_pipelines.resources.server_host import free_port
+
+PATIENCE_SECONDS = 900
+pytestmark = pytest.mark.timeout(1800)
 
 
 def begin(home: Path, checkout: Path, number: int) -> subprocess.Popen[bytes]:
@@ -51,7 +55,13 @@ def statements(server: EmbeddedServer) -> int:
         connection.close()
 
 
+def logs(home: Path) -> str:
+    """Return the ends of what the services wrote."""
+    return "\n".join(f"{log.name}: {log.read_text()[-2000:]}" for log in sorted((home / "logs").iterdir()))
+
+
 def test_of_two_at_the_same_moment_one_runs_with_its_workload_and_ctrl_c_ends_it(home: Path, tmp_path: Path):
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     both = [begin(home, tmp_path, number) for number in range(2)]
     try:
         while not all(
@@ -59,6 +69,7 @@ def test_of_two_at_the_same_moment_one_runs_with_its_workload_and_ctrl_c_ends_it
             for words in ("herald runs at", "already runs")
         ):
             assert [each.poll() for each in both].count(None) > 0
+            assert time.monotonic() < give_up_at, [said(tmp_path, number) for number in range(2)]
             time.sleep(0.2)
         done = next(number for number in range(2) if "already runs" in said(tmp_path, number))
         assert both[done].wait(timeout=60) == 0
@@ -68,6 +79,7 @@ def test_of_two_at_the_same_moment_one_runs_with_its_workload_and_ctrl_c_ends_it
         server = EmbeddedServer(home)
         before = statements(server)
         while statements(server) <= before:
+            assert time.monotonic() < give_up_at, logs(home)
             time.sleep(0.2)
         assert dotenv_values(tmp_path / ".env") == {
             "DAGSTER_HOME": str(home / "dagster"),

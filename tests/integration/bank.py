@@ -13,7 +13,7 @@ import psycopg2
 import sqlalchemy as sa
 import yaml
 
-from herald_pipelines import operations
+from herald_pipelines import operations, operations_runs
 from herald_pipelines.resources.queries import sql_root
 from servers import TestServer
 
@@ -64,10 +64,10 @@ class Bank:
     def migrate(self) -> None:
         self.environ["OPS_URL"] = self.server.create_database()
         self.environ["HERALD_DAGSTER_URL"] = self.server.create_database()
-        operations.migrate(self.environ, self.home)
+        operations_runs.migrate(self.environ, self.home)
 
-    def run(self, task: str = "index_rebuild", *, dry_run: bool = False) -> operations.RunOutcome:
-        return operations.run(
+    def run(self, task: str = "index_rebuild", *, dry_run: bool = False) -> operations_runs.RunOutcome:
+        return operations_runs.run(
             self.environ, self.home, task=task, window=None, database="bank", dry_run=dry_run
         )
 

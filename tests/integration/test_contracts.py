@@ -4,19 +4,19 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import click
 import psycopg2
 import pytest
 import yaml
 from bank import COMMAND, Bank, execute
 
+from command_tree import walk
 from contract_files import FOLDER, check_documents, check_text
-from herald_pipelines import operations
+from herald_pipelines import operations_runs
 from herald_pipelines.cli import herald
 from herald_pipelines.registry import TASKS
 from servers import TestServer
@@ -108,18 +108,14 @@ def test_document_of_the_demo(home: Path) -> None:
 
 
 def test_every_document_has_its_contract() -> None:
-    titles = {f"herald {path}" for path in paths_with_json(herald)}
+    titles = {
+        f"herald {' '.join(words)}"
+        for words, command in walk(herald)
+        if any("--json" in option.opts for option in command.params)
+    }
     promised = yaml.safe_load((FOLDER / "documents.yaml").read_text())
     tasks = {f"herald run {task}" for task in TASKS}
     assert promised.keys() == titles - {"herald run"} | tasks
-
-
-def paths_with_json(group: click.Group, *words: str) -> Iterator[str]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from paths_with_json(command, *words, name)
-        elif any("--json" in option.opts for option in command.params):
-            yield " ".join((*words, name))
 
 
 @on_one_server
@@ -152,7 +148,7 @@ def test_views(pg18: TestServer, home: Path) -> None:
     (home / "herald.yaml").write_text(
         "version: 1\nops: {url: {env: OPS_URL}}\ndatabases: {one: {url: {env: OPS_URL}}}\n"
     )
-    operations.migrate({"HERALD_HOME": str(home), "OPS_URL": url, "HERALD_DAGSTER_URL": url}, home)
+    operations_runs.migrate({"HERALD_HOME": str(home), "OPS_URL": url, "HERALD_DAGSTER_URL": url}, home)
     lines: list[str] = []
     for view, column, kind in execute(url, VIEW_COLUMNS):
         if f"herald.{view}" not in lines:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from bank import BLOATED, Bank, execute
 
-from herald_pipelines import operations
+from herald_pipelines import operations, operations_runs
 from herald_pipelines.errors import DatabaseUnavailable, UsageError
 from herald_pipelines.resources.embedded import EmbeddedServer
 from servers import TestServer
@@ -190,7 +190,7 @@ def test_a_task_that_is_disabled_is_not_run(home: Path) -> None:
     )
     for database, where in (("one", "one"), (None, "every database")):
         with pytest.raises(UsageError, match=f"^index_rebuild is disabled on {where}\n"):
-            operations.run({}, home, task="index_rebuild", window=None, database=database, dry_run=True)
+            operations_runs.run({}, home, task="index_rebuild", window=None, database=database, dry_run=True)
 
 
 def test_a_dry_run_plans_the_others_where_one_database_is_gone(bank: Bank) -> None:
@@ -199,7 +199,7 @@ def test_a_dry_run_plans_the_others_where_one_database_is_gone(bank: Bank) -> No
     config = yaml.safe_load((bank.home / "herald.yaml").read_text())
     config["databases"]["gone"] = {"url": "postgresql://nobody@127.0.0.1:1/gone"}
     (bank.home / "herald.yaml").write_text(yaml.safe_dump(config))
-    outcome = operations.run(
+    outcome = operations_runs.run(
         bank.environ, bank.home, task="index_analysis", window=None, database=None, dry_run=True
     )
     entries = {entry["database"]: entry for entry in outcome.document["databases"]}
@@ -245,9 +245,9 @@ def test_a_wrong_dagster_storage_is_told_by_its_variable(
     )
     environ = {"HERALD_HOME": str(home), "OPS_URL": pg18.create_database(), "HERALD_DAGSTER_URL": url}
     with pytest.raises(error, match="HERALD_DAGSTER_URL"):
-        operations.windows(environ, home, missed=False, database=None)
+        operations_runs.windows(environ, home, missed=False, database=None)
     with pytest.raises(error, match="HERALD_DAGSTER_URL"):
-        operations.up(environ, home, port=1, scale=0.05)
+        operations_runs.up(environ, home, port=1, scale=0.05)
 
 
 def test_a_set_up_that_was_interrupted_is_told_with_what_goes_on_with_it(home: Path) -> None:
@@ -255,10 +255,10 @@ def test_a_set_up_that_was_interrupted_is_told_with_what_goes_on_with_it(home: P
     with pytest.raises(
         DatabaseUnavailable, match=r"in the embedded server cannot be reached(.|\n)*herald migrate"
     ):
-        operations.windows({"HERALD_HOME": str(home)}, home, missed=False, database=None)
+        operations_runs.windows({"HERALD_HOME": str(home)}, home, missed=False, database=None)
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"herald's home .*/file/home cannot be used: not a directory"):
-        operations.migrate({"HERALD_HOME": str(tmp_path / "file" / "home")}, tmp_path)
+        operations_runs.migrate({"HERALD_HOME": str(tmp_path / "file" / "home")}, tmp_path)

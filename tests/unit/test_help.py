@@ -1,24 +1,14 @@
 """What the commands say of themselves."""
 
 import shlex
-from collections.abc import Iterator
 
 import click
 import pytest
 
+from command_tree import walk
 from herald_pipelines.cli import herald
 
-
-def commands(group: click.Group, *words: str) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        path = (*words, name)
-        if not command.hidden:
-            yield " ".join(path), command
-        if isinstance(command, click.Group):
-            yield from commands(command, *path)
-
-
-COMMANDS = dict(commands(herald))
+COMMANDS = {" ".join(words): command for words, command in walk(herald) if not command.hidden}
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -13,9 +13,9 @@ from public_keys import make_key_pair
 from herald_pipelines.backup.facts import Kind
 from herald_pipelines.backup.recovery_plan import Mode, Wish
 from herald_pipelines.errors import GuardRefusal, UsageError
-from herald_pipelines.operations import migrate
 from herald_pipelines.operations_backup import create, rekey, verify
 from herald_pipelines.operations_restore import restore
+from herald_pipelines.operations_runs import migrate
 from herald_pipelines.resources.gpg import Gpg, Recipients
 from servers import TestServer
 

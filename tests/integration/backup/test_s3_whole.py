@@ -15,10 +15,10 @@ from herald_pipelines.backup.facts import Kind
 from herald_pipelines.backup.recovery_plan import Mode
 from herald_pipelines.backup.repository import repository
 from herald_pipelines.backup.sweep import sweep
-from herald_pipelines.operations import migrate
 from herald_pipelines.operations_backup import create, hold, list_backups, prepare_store, rekey
 from herald_pipelines.operations_restore import drill, undo
 from herald_pipelines.operations_retention import retention
+from herald_pipelines.operations_runs import migrate
 from herald_pipelines.registry import TASKS
 from herald_pipelines.settings import load_settings
 from herald_pipelines.values import utc_now

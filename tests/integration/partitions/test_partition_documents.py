@@ -8,7 +8,7 @@ import pytest
 from yard import Yard, execute
 
 from contract_files import check_documents
-from herald_pipelines import operations
+from herald_pipelines import operations_runs
 from herald_pipelines.cli_output import DOCUMENT_VERSION
 
 SQL = """
@@ -37,7 +37,7 @@ def test_documents_of_partitions(open_it, monkeypatch: pytest.MonkeyPatch) -> No
     keep("partitions plan", yard.plan())
     for task in ("partition_inventory", "upcoming_partitions", "partition_archive", "partition_cleanup"):
         for dry_run in (True, False):
-            found = operations.run(
+            found = operations_runs.run(
                 yard.environ, yard.home, task=task, window=None, database="shop", dry_run=dry_run
             )
             assert found.exit_code == 0, found.document

@@ -15,7 +15,7 @@ from scanning import NOW, execute, one_server
 from shop import AUDIT, ROLE, SCANS, Shop, of_ours
 
 from contract_files import check_documents
-from herald_pipelines import operations
+from herald_pipelines import operations, operations_runs
 from herald_pipelines.cli_output import DOCUMENT_VERSION
 from herald_pipelines.console_security import show_security
 from herald_pipelines.errors import UsageError
@@ -34,8 +34,10 @@ OPEN_TABLE = (
 GONE = "postgresql://nobody@127.0.0.1:1/gone"
 
 
-def run(shop: Shop, task: str, *, dry_run: bool = False) -> operations.RunOutcome:
-    return operations.run(shop.environ, shop.home, task=task, window=None, database="shop", dry_run=dry_run)
+def run(shop: Shop, task: str, *, dry_run: bool = False) -> operations_runs.RunOutcome:
+    return operations_runs.run(
+        shop.environ, shop.home, task=task, window=None, database="shop", dry_run=dry_run
+    )
 
 
 @one_server
