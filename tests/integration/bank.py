@@ -15,6 +15,7 @@ import yaml
 
 from herald_pipelines import operations, operations_runs
 from herald_pipelines.resources.queries import sql_root
+from herald_processes import run_herald
 from servers import TestServer
 
 COMMAND = [sys.executable, "-m", "herald_pipelines.cli"]
@@ -88,15 +89,7 @@ class Bank:
         return size, node
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*COMMAND, *words],
-            cwd=self.home,
-            env={**os.environ, **self.environ},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return run_herald(*words, cwd=self.home, env={**os.environ, **self.environ}, timeout=300)
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg2
 
+from herald_processes import run_herald
 from servers import TestServer
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/gone"
@@ -99,14 +100,8 @@ class Platform:
 
     def herald(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env={**self.environ(), **environ},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
+        return run_herald(
+            *arguments, cwd=self.folder, env={**self.environ(), **environ}, timeout=300
         )
 
     def ask(self, operation: Callable[..., Any], **arguments: Any) -> Any:
