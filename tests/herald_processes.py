@@ -1,4 +1,4 @@
-"""Commands of `herald` in processes of their own that need not load its modules again: that takes longer than most work.
+"""Programs in processes of their own that need not load our modules again: that takes longer than most of them work.
 
 A server, one for each process of the tests, has loaded everything and forks. What a child has of it are modules alone: it has
 its own environment, folder, streams and exit code, and is killed like any other. Tests of starting, signals and streams start
@@ -10,19 +10,85 @@ import atexit
 import gc
 import json
 import os
+import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 LARGEST_REQUEST = 1 << 20
+
+
+class Forked:
+    """A running process; what it says is kept as text."""
+
+    def __init__(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+        (out, out_end), (err, err_end), (status, status_end) = os.pipe(), os.pipe(), os.pipe()
+        self.words, self.returncode = list(words), None
+        self._said = [_Reader(out), _Reader(err)]
+        self._status = os.fdopen(status)
+        with Path(os.devnull).open() as nothing:
+            ends = [nothing.fileno(), out_end, err_end, status_end]
+            request = json.dumps({"words": words, "cwd": str(cwd), "env": dict(env)}).encode()
+            socket.send_fds(_server()[0], [request], ends)
+        for end in ends[1:]:
+            os.close(end)
+        self.pid = int(self._status.readline())
+
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self) -> int:
+        """Return the exit code once it has ended; negative is the number of a signal."""
+        if self.returncode is None:
+            self.returncode = int(self._status.readline())
+            self._status.close()
+        return self.returncode
+
+    def kill(self) -> None:
+        """End it at once, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait_for(self, line: str, timeout: float) -> None:
+        """Wait until it has said a line on stdout."""
+        until = time.monotonic() + timeout
+        while line not in self._said[0].so_far().splitlines():
+            assert time.monotonic() < until, (line, [each.so_far() for each in self._said])
+            time.sleep(0.005)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Wait for its end, and return what it said on stdout and stderr.
+
+        Raises:
+            TimeoutExpired: it took too long, and was killed.
+        """
+        if self.returncode is None and not select.select([self._status], [], [], timeout)[0]:
+            self.kill()
+            self.wait()
+            raise subprocess.TimeoutExpired(self.words, timeout)
+        self.wait()
+        out, err = (reader.text() for reader in self._said)
+        return out, err
+
+
+def start_python(*words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Forked:
+    """Start what `python WORDS` runs: a script with its arguments, or -c and the text of one."""
+    return Forked(words, cwd or Path.cwd(), os.environ if env is None else env)
 
 
 def run_herald(
@@ -33,39 +99,26 @@ def run_herald(
     Raises:
         TimeoutExpired: it took too long, and was killed.
     """
-    (out, out_end), (err, err_end), (status, status_end) = os.pipe(), os.pipe(), os.pipe()
-    with os.fdopen(out) as out_file, os.fdopen(err) as err_file, os.fdopen(status) as status_file:
-        with open(os.devnull) as nothing:
-            ends = [nothing.fileno(), out_end, err_end, status_end]
-            request = json.dumps({"words": words, "cwd": str(cwd), "env": dict(env)}).encode()
-            socket.send_fds(_server()[0], [request], ends)
-        for end in ends[1:]:
-            os.close(end)
-        said = {name: _Reader(file) for name, file in (("out", out_file), ("err", err_file))}
-        pid = int(status_file.readline())
-        killer = threading.Timer(timeout, os.kill, (pid, signal.SIGKILL))
-        killer.start()
-        try:
-            code = int(status_file.readline())
-            texts = {name: reader.text() for name, reader in said.items()}
-        finally:
-            is_over = killer.finished.is_set()
-            killer.cancel()
-    if is_over:
-        raise subprocess.TimeoutExpired(["herald", *words], timeout, texts["out"], texts["err"])
-    return subprocess.CompletedProcess(["herald", *words], code, texts["out"], texts["err"])
+    process = Forked(["-m", "herald_pipelines.cli", *words], cwd, env)
+    out, err = process.communicate(timeout)
+    return subprocess.CompletedProcess(process.words, process.wait(), out, err)
 
 
 class _Reader(threading.Thread):
     """Reads a pipe to its end beside the others."""
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, end: int) -> None:
         super().__init__(daemon=True)
-        self._file, self._text = file, ""
+        self._end, self._text = end, ""
         self.start()
 
     def run(self) -> None:
-        self._text = self._file.read()
+        with os.fdopen(self._end) as file:
+            for line in file:
+                self._text += line
+
+    def so_far(self) -> str:
+        return self._text
 
     def text(self) -> str:
         self.join()
@@ -79,7 +132,9 @@ def _server() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST_REQUEST)
     with theirs:
         server = subprocess.Popen(
-            [sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], start_new_session=True
+            [sys.executable, __file__, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
         )
     return ours, server
 
@@ -127,18 +182,28 @@ def _handle(request: Mapping[str, Any], ends: "list[int] | array.array[int]") ->
     os._exit(0)
 
 
-def _run(words: list[str]) -> NoReturn:
-    """Run the command as a fresh interpreter does, but for what that does with its modules at the end."""
-    sys.argv = ["herald", *words]
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+def _run(words: Sequence[str]) -> NoReturn:
+    """Run a program as a fresh interpreter does, but for what that does with its modules at the end."""
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     code: object = None
     try:
-        import_module("herald_pipelines.cli").main()
+        match words:
+            case ["-m", module, *arguments]:
+                sys.argv = [module, *arguments]
+                import_module(module).main()
+            case ["-c", text, *arguments]:
+                sys.argv = ["-c", *arguments]
+                exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})
+            case [script, *arguments]:
+                sys.argv = [script, *arguments]
+                sys.path.insert(0, str(Path(script).parent))
+                runpy.run_path(script, run_name="__main__")
     except SystemExit as end:
         code = end.code
-    except BaseException:  # noqa: BLE001 - a command that raises is a failure of the test that ran it
+    except BaseException:  # noqa: BLE001 - what raises is a failure of the test that ran it
         traceback.print_exc()
         code = 1
     atexit._run_exitfuncs()

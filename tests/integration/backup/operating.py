@@ -100,9 +100,7 @@ class Platform:
 
     def herald(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return run_herald(
-            *arguments, cwd=self.folder, env={**self.environ(), **environ}, timeout=300
-        )
+        return run_herald(*arguments, cwd=self.folder, env={**self.environ(), **environ}, timeout=300)
 
     def ask(self, operation: Callable[..., Any], **arguments: Any) -> Any:
         """Do in this process what a command does: the same function, in a tenth of the time."""

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from trees import back_up, litter, look, restore
 from herald_pipelines.backup.files_restore import recover_restores, undo_restore_files
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.errors import PermanentFailure
+from herald_processes import start_python
 
 HERE = Path(__file__).parent
 # Kills itself before the n-th step that changes anything, once the journal says that trees are put into place.
@@ -59,15 +59,11 @@ print("alive")
 def run_dying(step: int, tmp_path: Path, *arguments: str, can_exchange: bool = True) -> bool:
     """Run a restore or an undo that kills itself at a step; false when it has fewer steps."""
     code = DYING.replace("{exchange}", "exchange" if can_exchange else "(lambda *_: False)")
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(step), tmp_path, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode != 0
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = start_python("-c", code, str(step), str(tmp_path), *arguments, env=env)
+    _, said = process.communicate(120)
+    assert process.returncode in (0, -signal.SIGKILL), said
+    return process.returncode != 0
 
 
 def say(_text: str) -> None:
@@ -227,16 +223,17 @@ def test_killed_at_any_moment(repo: Repository, tmp_path: Path, world: Path) -> 
     break_world(world)
     broken = states(world)
     chance = random.Random(4)
-    argv = [sys.executable, HERE / "trees.py", tmp_path, "restore"]
+    argv = [str(HERE / "trees.py"), str(tmp_path), "restore"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     started = time.monotonic()
-    subprocess.run(argv, env=env, check=True)
+    assert start_python(*argv, env=env).wait() == 0
     took = time.monotonic() - started
     undo_restore_files(repo, None, say=say)
     for _ in range(8):
-        with subprocess.Popen(argv, env=env) as process:
-            time.sleep(chance.uniform(0.3 * took, took))
-            process.kill()
+        process = start_python(*argv, env=env)
+        time.sleep(chance.uniform(0.3 * took, took))
+        process.kill()
+        process.wait()
         for root, state in states(world).items():
             assert state in (broken[root], saved[root]), root
         known = [each for each in recover_restores(repo, say=say) if each["phase"] == "done"]

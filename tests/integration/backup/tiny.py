@@ -6,10 +6,9 @@ python tiny.py rekey FOLDER     encrypts every backup with the first of two keys
 """
 
 import hashlib
+import os
 import random
 import secrets
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -39,6 +38,7 @@ from herald_pipelines.backup.sealing import seal
 from herald_pipelines.backup.sweep import sweep
 from herald_pipelines.resources.gpg import keyless_gpg
 from herald_pipelines.settings.backup import RetentionSettings
+from herald_processes import Forked, start_python
 
 NEW_PASSPHRASE = "Zq4nVx8sLw2TgYb6HcRk0mPjDf3EaUoJ"
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
@@ -137,17 +137,15 @@ def file_of(folder: Path, key: str) -> Path:
     return folder / "store" / key
 
 
-def start_worker(what: str, folder: Path) -> "subprocess.Popen[bytes]":
+def start_worker(what: str, folder: Path) -> Forked:
     """Start one of the workers above; returns when it is about to begin."""
-    worker = subprocess.Popen([sys.executable, __file__, what, str(folder)], stdout=subprocess.PIPE)
-    assert worker.stdout is not None
-    assert worker.stdout.readline() == b"ready\n"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    worker = start_python(__file__, what, str(folder), env=env)
+    worker.wait_for("ready", 120)
     return worker
 
 
-def kill_sometime(
-    worker: "subprocess.Popen[bytes]", chance: random.Random, took: float
-) -> tuple[bool, float]:
+def kill_sometime(worker: Forked, chance: random.Random, took: float) -> tuple[bool, float]:
     """Kill it at a random moment of the time that one took; the first is let be, and timed.
 
     Returns whether it was cut short, and how long one takes, however fast the machine is.
@@ -160,10 +158,10 @@ def kill_sometime(
     return not kill(worker), took
 
 
-def kill(worker: "subprocess.Popen[bytes]") -> bool:
+def kill(worker: Forked) -> bool:
     """Kill it and its gpg as a machine does that loses its power; returns whether it had ended by itself."""
     ended = worker.poll() is not None
-    worker.send_signal(signal.SIGKILL)
+    worker.kill()
     worker.communicate(timeout=60)
     return ended
 

@@ -79,7 +79,10 @@ def test_documents(bank: Bank) -> None:
 
 def test_what_the_least_roles_may_not_do_is_told_and_the_rest_is_done(bank: Bank) -> None:
     """Without amcheck, and with a table of a superuser: named with what is missing, before and after."""
-    execute(bank.url, "create table bank.foreign_t with (autovacuum_enabled = false) as select n from generate_series(1, 2000) n")
+    execute(
+        bank.url,
+        "create table bank.foreign_t with (autovacuum_enabled = false) as select n from generate_series(1, 2000) n",
+    )
     execute(bank.url, "update bank.pgbench_accounts set bid = 0")
     wait_for_dead_rows(bank.url, "bank.pgbench_accounts", 6000)
     bank.write(ops=True, mode="apply")
