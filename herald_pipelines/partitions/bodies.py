@@ -25,11 +25,11 @@ from herald_pipelines.partitions.checks import (
     check_defaults,
     check_kept,
 )
-from herald_pipelines.partitions.cleanup import STEPS, clean_up
+from herald_pipelines.partitions.cleanup import STEPS, attached_label, clean_up
 from herald_pipelines.partitions.creating import find_default_rows
 from herald_pipelines.partitions.lifecycle import Step
 from herald_pipelines.partitions.making import evidence_of, make_upcoming
-from herald_pipelines.partitions.plan import CHANGES, Action, Item
+from herald_pipelines.partitions.plan import CHANGES, UNFINISHED, Action, Item
 from herald_pipelines.partitions.report import Done, describe_done, describe_items, describe_tables, summarize
 from herald_pipelines.partitions.rules import moment_of
 from herald_pipelines.partitions.tables import done_table, item_table, parent_table
@@ -207,14 +207,15 @@ def run_partition_cleanup(context: TaskContext) -> TaskResult:
 
 def _clean(context: TaskContext, analysis: PartitionAnalysis, items: Sequence[Item]) -> list[Done]:
     parents = analysis.known.inventory.by_oid
-    if not any(item.rule is not None and item.rule.settings.archive for item in items):
-        with _at_work(context) as work:
-            return clean_up(work, items, parents, None)
-    with repository(context.settings, context.targets.environ) as place:
-        place.store.check()
-        catalog = read_catalog(place)
-        with _at_work(context) as work:
-            return clean_up(work, items, parents, catalog)
+    with _at_work(context) as work:
+        # What was interrupted may be invisible: it waits for no store.
+        done = clean_up(work, (each for each in items if each.action in UNFINISHED), parents, None)
+        rest = [each for each in items if each.action not in UNFINISHED]
+        if not any(item.rule is not None and item.rule.settings.archive for item in rest):
+            return done + clean_up(work, rest, parents, None)
+        with repository(context.settings, context.targets.environ) as place:
+            place.store.check()
+            return done + clean_up(work, rest, parents, read_catalog(place))
 
 
 def _at_work(context: TaskContext) -> AbstractContextManager[Work]:
@@ -269,7 +270,7 @@ def _plan(context: TaskContext, items: Sequence[Item], step: Step | None) -> lis
                 context.task,
                 context.window,
                 Outcome.PLANNED,
-                object_name=item.name,
+                object_name=attached_label(item),
                 object_oid=item.oid,
                 evidence={"step": done[-1].step, "reason": item.reason, "size_bytes": item.size_bytes},
                 reason=_unchanged(context),

@@ -9,11 +9,11 @@ from typing import Any
 
 from herald_pipelines.backup.facts import Kind, Scope
 from herald_pipelines.backup.inventory import Backup, Catalog
-from herald_pipelines.errors import DatabaseUnavailable, HeraldError, LockTimeout, PermanentFailure
-from herald_pipelines.partitions.detaching import detach
+from herald_pipelines.errors import DatabaseUnavailable, HeraldError, PermanentFailure
+from herald_pipelines.partitions.detaching import detach, read_attachment
 from herald_pipelines.partitions.dropping import Stale, drop, require_unchanged
 from herald_pipelines.partitions.facts import Content, Parent
-from herald_pipelines.partitions.lifecycle import GONE, STALE, Step
+from herald_pipelines.partitions.lifecycle import ATTACHED, GONE, STALE, Step
 from herald_pipelines.partitions.plan import CHANGES, Action, Item
 from herald_pipelines.partitions.report import Done
 from herald_pipelines.partitions.work import Work, is_foreign_key_violation
@@ -64,33 +64,35 @@ class _Cleaner:
 
     def take(self, item: Item) -> Done:
         step = STEPS[item.action]
-        name = _attached_label(item)
+        name = attached_label(item)
         if item.action is Action.CLOSE:
             return self._close(item, name)
         evidence = {"step": step.value, **self._evidence(item)}
-        stale: str | None = None
-        try:
-            with self._work.action(name, item.oid, evidence) as action:
-                try:
-                    if step is Step.DETACH:
-                        action.result.update(self._detach(item))
-                    else:
-                        action.result.update(self._drop(item))
-                except Stale as error:
-                    stale = error.message
-                    action.outcome, action.reason = Outcome.SKIPPED, stale
-                    action.result[STALE] = True
-                except LockTimeout as error:
-                    action.outcome, action.reason = Outcome.FAILED, error.message
-                except PermanentFailure as error:
-                    if not is_foreign_key_violation(error):
-                        raise
+        # What the ledger itself raises ends the run: without its rows nothing further is done.
+        with self._work.action(name, item.oid, evidence) as action:
+            try:
+                action.result.update(self._detach(item) if step is Step.DETACH else self._drop(item))
+            except DatabaseUnavailable:
+                raise
+            except HeraldError as error:
+                action.outcome, action.reason = Outcome.FAILED, error.message
+                if isinstance(error, Stale):
+                    action.outcome, action.result[STALE] = Outcome.SKIPPED, True
+                elif is_foreign_key_violation(error):
                     action.outcome, action.reason = Outcome.SKIPPED, f"rows refer to it: {error.message}"
+                if step is Step.DETACH and self._is_as_before(item.oid):
+                    action.result[ATTACHED] = True
+        return Done(item.name, step, action.outcome, action.reason, action.result)
+
+    def _is_as_before(self, oid: int) -> bool:
+        """Whether a detaching that failed changed nothing."""
+        try:
+            state = read_attachment(self._work, oid)
         except DatabaseUnavailable:
             raise
-        except HeraldError as error:
-            return Done(item.name, step, Outcome.FAILED, error.message)
-        return Done(item.name, step, action.outcome, action.reason, action.result)
+        except HeraldError:
+            return False
+        return state["is_partition"] and not state["is_detach_pending"]
 
     def _close(self, item: Item, name: str) -> Done:
         was_ours = item.lifecycle is not None and item.lifecycle.is_drop_open
@@ -126,10 +128,11 @@ class _Cleaner:
         parent = self._parents.get(place["parent_oid"])
         if parent is None or item.rule is None:
             raise PermanentFailure(f"{place['parent']} is gone, or has no rule any more")
-        archived = self._archived(item)
-        if item.action is Action.DETACH and item.partition is not None and archived is not None:
+        # One that is half detached is ended whatever became of its archive: its rows are invisible, and dropping asks again.
+        archived = self._archived(item) if item.action is Action.DETACH else None
+        if item.partition is not None and archived is not None:
             require_unchanged(self._work, item.oid, item.partition.sql, item.name, archived)
-        name = _attached_label(item).removeprefix(_schema(item) + ".")
+        name = attached_label(item).removeprefix(_schema(item) + ".")
         return {**detach(self._work, parent, item.oid, name), "bound": place["bound"]}
 
     def _drop(self, item: Item) -> dict[str, Any]:
@@ -167,7 +170,8 @@ def find_archive(catalog: Catalog | None, archive_id: str) -> Backup | None:
     return next((each for each in found if each.manifest.id == archive_id), None)
 
 
-def _attached_label(item: Item) -> str:
+def attached_label(item: Item) -> str:
+    """Return schema.name of a partition as it is or was attached."""
     if item.partition is not None or item.lifecycle is None:
         return item.name
     return item.lifecycle.name

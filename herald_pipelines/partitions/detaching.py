@@ -11,23 +11,14 @@ import time
 from typing import Any
 
 from herald_pipelines.errors import HeraldError, LockTimeout, PermanentFailure, TransientFailure
-from herald_pipelines.partitions.bounds import with_suffix
 from herald_pipelines.partitions.facts import Parent
+from herald_pipelines.partitions.lifecycle import detached_name
 from herald_pipelines.partitions.work import Work
 from herald_pipelines.resources.postgres import Row
 from herald_pipelines.values import quote_identifier, utc_now
 
 PENDING_SECONDS = 60.0
 """Of a statement: the wait for a lock apart, detaching takes milliseconds."""
-
-
-def detached_name(name: str, oid: int) -> str:
-    """Return what a partition is called once it is detached.
-
-    >>> detached_name("matches_2024_01", 16412)
-    'matches_2024_01_detached_16412'
-    """
-    return with_suffix(name, f"_detached_{oid}")
 
 
 def detach(work: Work, parent: Parent, oid: int, name: str) -> dict[str, Any]:
@@ -40,7 +31,7 @@ def detach(work: Work, parent: Parent, oid: int, name: str) -> dict[str, Any]:
         name: of the partition before it was detached, without its schema.
 
     Raises:
-        LockTimeout: others hold it; `settle` goes on where it was left.
+        LockTimeout: others hold it; the next run goes on where it was left.
         PermanentFailure: rows of another table refer to it, or the role is not its owner.
         HeraldError: of the kind that fits.
     """

@@ -1,7 +1,7 @@
 """Partitioned tables as the catalog has them, as frozen data. Not here: reading them (store.py), judging them (plan.py)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -164,5 +164,3 @@ class Lifecycle:
     """It was dropped, or somebody else dropped it."""
     returned_at: str | None = None
     """When it was brought back, in ISO."""
-    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Of the newest row."""

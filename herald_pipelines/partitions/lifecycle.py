@@ -14,6 +14,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
+from herald_pipelines.partitions.bounds import with_suffix
 from herald_pipelines.partitions.facts import Lifecycle
 from herald_pipelines.values import Outcome
 
@@ -29,8 +30,18 @@ class Step(StrEnum):
     RESTORE = "restore"
 
 
-STALE, GONE = "stale", "gone"
-"""Keys in the result of a skipped step: its archive holds other rows; somebody else dropped it."""
+STALE, GONE, ATTACHED = "stale", "gone", "attached"
+"""Keys in the result of a step that was not done: its archive holds other rows; somebody else dropped it; it is attached as
+before, so that whoever detaches it later is not us."""
+
+
+def detached_name(name: str, oid: int) -> str:
+    """Return what a partition is called once it is detached.
+
+    >>> detached_name("matches_2024_01", 16412)
+    'matches_2024_01_detached_16412'
+    """
+    return with_suffix(name, f"_detached_{oid}")
 
 
 def fold_steps(rows: Iterable[Mapping[str, Any]]) -> dict[int, Lifecycle]:
@@ -42,7 +53,8 @@ def fold_steps(rows: Iterable[Mapping[str, Any]]) -> dict[int, Lifecycle]:
     found: dict[int, Lifecycle] = {}
     for row in rows:
         oid = row["oid"]
-        if oid is None:
+        # What was planned is no step, and proves nothing.
+        if oid is None or row["outcome"] == Outcome.PLANNED:
             continue
         known = found.get(oid)
         # A server gives an oid again after four thousand million others.
@@ -54,7 +66,7 @@ def fold_steps(rows: Iterable[Mapping[str, Any]]) -> dict[int, Lifecycle]:
 
 def _after(known: Lifecycle, row: Mapping[str, Any]) -> Lifecycle:  # noqa: PLR0911 - one for each step
     evidence, result, outcome = row["evidence"], row["result"], Outcome(row["outcome"])
-    known = replace(known, name=row["object_name"], evidence=evidence)
+    known = replace(known, name=row["object_name"])
     is_open = outcome in (Outcome.RUNNING, Outcome.INTERRUPTED, Outcome.FAILED)
     if outcome is Outcome.SKIPPED and result.get(STALE):
         return replace(known, archive=None)
@@ -63,6 +75,8 @@ def _after(known: Lifecycle, row: Mapping[str, Any]) -> Lifecycle:  # noqa: PLR0
             return replace(known, archive=result)
         case Step.DETACH, Outcome.DONE:
             return replace(known, detach=result, attempt=None, returned_at=None)
+        case Step.DETACH, _ if result.get(ATTACHED):
+            return replace(known, attempt=None)
         case Step.DETACH, _ if is_open:
             return replace(known, attempt=evidence)
         case Step.ATTACH, Outcome.DONE:
@@ -73,9 +87,7 @@ def _after(known: Lifecycle, row: Mapping[str, Any]) -> Lifecycle:  # noqa: PLR0
                 is_drop_open=False,
                 returned_at=row["finished_at"].isoformat(),
             )
-        case Step.DROP, Outcome.DONE:
-            return replace(known, is_over=True)
-        case Step.DROP, Outcome.SKIPPED if result.get(GONE):
+        case Step.DROP, _ if outcome is Outcome.DONE or result.get(GONE):
             return replace(known, is_over=True)
         case Step.DROP, _ if is_open:
             return replace(known, is_drop_open=True)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from herald_pipelines.partitions.bounds import Span, read_span
 from herald_pipelines.partitions.facts import Inventory, Lifecycle, Parent, Partition, Relation
+from herald_pipelines.partitions.lifecycle import detached_name
 from herald_pipelines.partitions.rules import Rule, cutoff
 
 RETURNED_DAYS = 30
@@ -37,6 +38,8 @@ class Action(StrEnum):
 
 CHANGES = frozenset({Action.DETACH, Action.SETTLE, Action.DROP, Action.CLOSE})
 """What the task partition_cleanup does."""
+UNFINISHED = frozenset({Action.SETTLE, Action.CLOSE})
+"""What ends a step that was begun; it asks for no archive."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +257,7 @@ def _judge_detached(  # noqa: PLR0911 - one for each verdict
         return replace(item, reason=f"detached, and {said['parent']} has no rule any more")
     item = replace(item, span=read_span(said["bound"], rule.zone))
     if lifecycle.detach is None:
-        return replace(item, action=Action.SETTLE, reason="an interrupted run detached it")
+        return _judge_left(item, relation, lifecycle)
     if relation.label != said["name"]:
         return replace(item, reason=f"detached as {said['name']}, and renamed by somebody: it is left alone")
     if rule.settings.archive and lifecycle.archive is None:
@@ -262,4 +265,17 @@ def _judge_detached(  # noqa: PLR0911 - one for each verdict
     due = datetime.fromisoformat(said["detached_at"]).date() + timedelta(days=rule.settings.grace_days)
     if at.date() < due:
         return replace(item, action=Action.WAIT, reason=f"detached; it may be dropped from {due:%Y-%m-%d} on")
+    end, upper = cutoff(rule.settings.keep, at), item.span.upper if item.span else None
+    if end is None or upper is None or upper > end:
+        return replace(
+            item, reason="detached, and its rule keeps it now: `herald partitions restore` attaches it"
+        )
     return replace(item, action=Action.DROP, reason=f"detached for {rule.settings.grace_days} days and more")
+
+
+def _judge_left(item: Item, relation: Relation, lifecycle: Lifecycle) -> Item:
+    """Judge what an interrupted detaching left: ours under the names that it had and would have got, and no other."""
+    own = lifecycle.name.removeprefix(f"{relation.schema}.")
+    if relation.label in (lifecycle.name, f"{relation.schema}.{detached_name(own, relation.oid)}"):
+        return replace(item, action=Action.SETTLE, reason="an interrupted run detached it")
+    return replace(item, reason=f"detached as {lifecycle.name}, and renamed by somebody: it is left alone")

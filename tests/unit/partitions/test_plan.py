@@ -135,6 +135,14 @@ def test_a_detached_table_is_dropped_after_its_grace_and_only_under_its_name():
     assert becomes(AT - timedelta(days=2)) is Action.WAIT
     assert becomes(archive=None) is Action.ARCHIVE
     assert becomes(detach=None, attempt=DETACHED) is Action.SETTLE
+    # What somebody renamed, or what the rule keeps by now, is left alone.
+    (item,) = plan(
+        lifecycles={2: replace(life, detach=None, attempt=DETACHED)},
+        relations={2: replace(table, name="kept_by_somebody")},
+    )
+    assert item.action is Action.BLOCKED
+    (item,) = plan(lifecycles={2: life}, relations={2: table}, rule=PartitionSettings(keep="forever"))
+    assert (item.action, "its rule keeps it now" in item.reason) == (Action.BLOCKED, True)
     (item,) = plan(lifecycles={2: life}, relations={2: replace(table, name="kept_by_somebody")})
     assert item.action is Action.BLOCKED
     (item,) = plan(lifecycles={2: life}, relations={})
@@ -163,7 +171,14 @@ def test_the_ledger_proves_what_is_done_and_nothing_else():
     assert fold_steps([*rows, row("detach", "skipped", stale=True)])[2].archive is None
     rows.append(row("detach", "interrupted"))
     assert (fold_steps(rows)[2].detach, fold_steps(rows)[2].attempt) == (None, rows[-1]["evidence"])
+    # What failed and left it attached is not ours any more; what is only planned proves nothing, nor its name.
+    assert fold_steps([*rows, row("detach", "failed", attached=True)])[2].attempt is None
+    assert fold_steps([*rows, row("detach", "skipped", attached=True)])[2].attempt is None
     rows.append(row("detach", "done", **DETACHED))
+    assert fold_steps(
+        [*rows, {**row("drop", "planned"), "object_name": "public.m_old_detached_2"}]
+    ) == fold_steps(rows)
+    assert fold_steps([row("detach", "planned")]) == {}
     assert (fold_steps(rows)[2].detach, fold_steps(rows)[2].attempt) == (DETACHED, None)
     assert fold_steps([*rows, row("drop", "interrupted")])[2].is_drop_open
     assert fold_steps([*rows, row("attach", "done")])[2].detach is None
