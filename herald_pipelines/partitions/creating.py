@@ -63,8 +63,9 @@ def find_default_rows(session: Session, new: NewPartition) -> DefaultRows:
         )
     if parent.referenced_by:
         return DefaultRows(rows, f"moving rows would touch foreign key {parent.referenced_by[0]}")
-    if session.fetch_one("partitions/find_delete_triggers", oid=default.oid)["has_triggers"]:
-        return DefaultRows(rows, f"moving rows would run triggers of {default.label}")
+    run = session.fetch("partitions/find_delete_triggers", oid=default.oid)
+    if run:
+        return DefaultRows(rows, f"moving rows of {default.label} would run {run[0]['name']}")
     return DefaultRows(rows, None)
 
 

@@ -10,7 +10,13 @@ finalized at once. Not here: whether to (plan.py), the ledger's rows (cleanup.py
 import time
 from typing import Any
 
-from herald_pipelines.errors import HeraldError, LockTimeout, PermanentFailure, TransientFailure
+from herald_pipelines.errors import (
+    DatabaseUnavailable,
+    HeraldError,
+    LockTimeout,
+    PermanentFailure,
+    TransientFailure,
+)
 from herald_pipelines.partitions.facts import Parent
 from herald_pipelines.partitions.lifecycle import detached_name
 from herald_pipelines.partitions.work import Work
@@ -91,7 +97,9 @@ def _detach_concurrently(work: Work, parent: Parent, oid: int, state: Row) -> No
     try:
         with work.timeouts(lock_seconds=work.target.lock_timeout_seconds, statement_seconds=PENDING_SECONDS):
             _run(work, f"alter table {parent.sql} detach partition {table} concurrently")
-    except TransientFailure:
+    except DatabaseUnavailable:
+        raise
+    except HeraldError:
         now = read_attachment(work, oid)
         if now["is_detach_pending"]:
             work.say(f"{state['name']} is detach-pending, its rows are invisible: finalizing")
@@ -101,16 +109,22 @@ def _detach_concurrently(work: Work, parent: Parent, oid: int, state: Row) -> No
 
 
 def _wait_for_holders(work: Work, parent: Parent, oid: int, name: str) -> None:
-    """Wait until nobody is in the middle of a transaction with the table: half-way through, its rows would be invisible."""
+    """Wait for those who hold the table or an older snapshot now, not for who comes later: as the server does.
+
+    Half-way through, its rows would be invisible for as long as any of them lasts.
+    """
     give_up_at = time.monotonic() + min(work.patience.holder, max(work.left_seconds(), 0))
-    has_said = False
-    while (holder := work.find_holder([parent.oid, oid])) is not None:
+    waited_for = now = work.list_holders([parent.oid, oid])
+    if waited_for:
+        work.say(f"detaching {name} waits for {next(iter(waited_for.values()))}")
+    while left := [holder for key, holder in now.items() if key in waited_for]:
         if time.monotonic() >= give_up_at:
-            raise LockTimeout(f"{name} is held by {holder}")
-        if not has_said:
-            work.say(f"detaching {name} waits for {holder}")
-            has_said = True
+            raise LockTimeout(
+                f"{name} is held by {left[0]}",
+                hint="a transaction or an older snapshot: end it, or wait for its end",
+            )
         time.sleep(work.patience.poll)
+        now = work.list_holders([parent.oid, oid])
 
 
 def _finalize(work: Work, parent: Parent, oid: int, state: Row) -> None:
@@ -122,9 +136,11 @@ def _finalize(work: Work, parent: Parent, oid: int, state: Row) -> None:
                 lock_seconds=work.target.lock_timeout_seconds, statement_seconds=PENDING_SECONDS
             ):
                 _run(work, f"alter table {parent.sql} detach partition {table} finalize")
+        except DatabaseUnavailable:
+            raise
         except TransientFailure as error:
             if time.monotonic() >= give_up_at:
-                holder = work.find_holder([parent.oid, oid])
+                holder = next(iter(work.list_holders([parent.oid, oid]).values()), None)
                 raise LockTimeout(
                     f"{state['name']} stays detach-pending, its rows are invisible: it is held by {holder or 'others'}",
                     hint="end that transaction; the next run finalizes",

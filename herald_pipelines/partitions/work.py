@@ -29,7 +29,7 @@ class Patience:
     pause: float = 2.0
     """After the first try; doubles with each."""
     holder: float = 60.0
-    """For transactions that hold the table, before a concurrent detaching begins: it waits for all of them."""
+    """For transactions that hold the table or an older snapshot, before a concurrent detaching begins."""
     finalize: float = 600.0
     """For finalizing: until then the rows are invisible, so it is worth waiting."""
     poll: float = 1.0
@@ -142,10 +142,10 @@ class Work:
         self.session.execute(f"set lock_timeout = {round(max(lock_seconds, LEAST_LOCK_SECONDS) * 1000)}")
         self.session.execute(f"set statement_timeout = {round(statement_seconds * 1000)}")
 
-    def find_holder(self, oids: Sequence[int]) -> str | None:
-        """Return who else holds a lock on some tables, for people."""
-        rows = self.session.fetch("partitions/find_holders", oids=list(oids))
-        return rows[0]["holder"] if rows else None
+    def list_holders(self, oids: Sequence[int]) -> dict[str, str]:
+        """Return whom detaching some tables would wait for, the oldest first: for people, by a key that lasts as long."""
+        rows = self.session.fetch("partitions/list_holders", oids=list(oids))
+        return {row["key"]: row["holder"] for row in rows}
 
 
 @contextmanager

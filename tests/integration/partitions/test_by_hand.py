@@ -1,5 +1,8 @@
 """What people do by hand beside ours, and what a store that is away does not hold up."""
 
+import threading
+import time
+
 import psycopg2
 import pytest
 from yard import LATER, Gate, Yard, execute, wait_for
@@ -70,3 +73,49 @@ def test_a_pending_detaching_is_ended_without_a_store(open_it):
     (yard.home / "store").rename(yard.home / "away")
     assert yard.steps("partition_cleanup") == [(JANUARY, "detach", "done")]
     assert execute(yard.url, pending) == [(None,)]
+
+
+def test_a_busy_table_is_detached_although_somebody_is_always_at_it(open_it):
+    yard: Yard = open_it(TABLE, rules=WITHOUT)
+    is_over = threading.Event()
+
+    def keep_busy() -> None:
+        """Begin each transaction before the one before ends."""
+        sessions = [psycopg2.connect(yard.url) for _ in range(2)]
+        turn = 0
+        while not is_over.is_set():
+            sessions[turn].cursor().execute("select count(*) from public.matches")
+            turn = 1 - turn
+            sessions[turn].rollback()
+            time.sleep(0.05)
+        for each in sessions:
+            each.close()
+
+    busy = threading.Thread(target=keep_busy)
+    busy.start()
+    try:
+        held = "select count(*) from pg_locks where relation = 'public.matches'::regclass and granted"
+        wait_for(lambda: execute(yard.url, held) != [(0,)], "somebody at the table")
+        (done,) = yard.clean_up(Patience(tries=20, pause=0.1, holder=20, finalize=60, poll=0.1))
+    finally:
+        is_over.set()
+        busy.join()
+    assert (done.outcome, done.reason) == ("done", None)
+
+
+def test_an_older_snapshot_elsewhere_is_named_before_rows_become_invisible(open_it):
+    yard: Yard = open_it(TABLE + "create table public.elsewhere (id int)", rules=WITHOUT)
+    report = psycopg2.connect(yard.url)
+    report.set_session(isolation_level="REPEATABLE READ")
+    report.cursor().execute("select count(*) from public.elsewhere")
+    (done,) = yard.clean_up(SHORT)
+    assert done.outcome == "failed"
+    assert f"is held by session {report.info.backend_pid}, for " in (done.reason or "")
+    assert execute(yard.url, "select bool_or(inhdetachpending) from pg_inherits") == [(False,)]
+    assert len(yard.rows()) == 1
+    report.close()
+    # One that waits for nothing but its next statement holds no snapshot.
+    writer = psycopg2.connect(yard.url)
+    writer.cursor().execute("insert into public.elsewhere values (1)")
+    assert yard.steps("partition_cleanup") == [(JANUARY, "detach", "done")]
+    writer.rollback()

@@ -116,6 +116,39 @@ def test_rows_of_the_default_partition_are_told_of_and_moved_where_the_rule_allo
     assert len(yard.rows("public.d_2026_w48")) == 50
 
 
+KEY = "alter table public.d add unique (id, on_day)"
+TREE = """
+create table public.top (id bigint, on_day date not null, unique (id, on_day)) partition by list (id);
+create table public.d partition of public.top for values in (1) partition by range (on_day);
+create table public.d_2026_w47 partition of public.d for values from ('2026-11-16') to ('2026-11-23');
+create table public.d_rest partition of public.d default partition by range (on_day);
+create table public.d_rest_all partition of public.d_rest default;
+insert into public.d values (1, '2026-11-24');
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "refers"),
+    [
+        (DATES.replace("create table public.d_2026", KEY + ";create table public.d_2026"), "d_rest"),
+        (TREE, "top"),
+        (TREE, "d_rest_all"),
+    ],
+    ids=["default", "root", "below"],
+)
+def test_rows_that_are_referred_to_are_not_moved(open_it, sql: str, refers: str):
+    yard: Yard = open_it(
+        sql + "create table public.notes (id bigint, on_day date,"
+        f" foreign key (id, on_day) references public.{refers} (id, on_day) on delete cascade);"
+        "insert into public.notes select id, on_day from public.d where on_day = '2026-11-24' limit 1",
+        rules={"public.d": {"keep": "forever", "premake": 1, "move_default_rows": 50}},
+    )
+    before = yard.rows("public.d")
+    result = yard.run("upcoming_partitions", WINDOW)
+    assert "foreign key notes_id_on_day_fkey" in result.problems[0]
+    assert (len(yard.rows("public.notes")), yard.rows("public.d")) == (1, before)
+
+
 @pytest.mark.parametrize("key", ["timestamptz", "timestamp", "date"])
 def test_months_of_a_time_zone_in_every_type(open_it, key: str):
     bounds = ["2026-09-01", "2026-10-01", "2026-11-01", "2026-12-01"]
