@@ -78,6 +78,16 @@ def read_span(bound: str, zone: ZoneInfo) -> Span | None:
     return None if match is None else Span(_read(match["lower"], zone), _read(match["upper"], zone))
 
 
+def split_bound(bound: str) -> tuple[str, str] | None:
+    """Return the limits of a range of one column, as SQL; None: it is no range.
+
+    >>> split_bound("FOR VALUES FROM ('2026-01-01') TO (MAXVALUE)")
+    ("'2026-01-01'", 'MAXVALUE')
+    """
+    match = _RANGE.fullmatch(bound)
+    return None if match is None else (match["lower"], match["upper"])
+
+
 def _read(text: str, zone: ZoneInfo) -> datetime | None:
     if text in UNLIMITED:
         return None

@@ -13,12 +13,10 @@ from herald_pipelines.errors import GuardRefusal
 from herald_pipelines.partitions.bounds import write_moment
 from herald_pipelines.partitions.facts import Parent
 from herald_pipelines.partitions.upcoming import NewPartition
-from herald_pipelines.partitions.work import Work
+from herald_pipelines.partitions.work import BRIEF_SECONDS, Work
 from herald_pipelines.resources.postgres import Row, Session
 from herald_pipelines.values import quote_identifier
 
-ATTACH_SECONDS = 15.0
-"""Of a statement where no rows are moved: attaching looks through the default partition, which nobody can use meanwhile."""
 REPLICA_IDENTITIES = {"n": "nothing", "f": "full"}
 """pg_class.relreplident that needs no index of its own."""
 
@@ -101,7 +99,7 @@ def create(work: Work, new: NewPartition) -> dict[str, Any]:
 
     seconds = work.target.statement_timeout_seconds
     if not found.rows:
-        seconds = min(seconds, ATTACH_SECONDS)
+        seconds = min(seconds, BRIEF_SECONDS)
     with work.timeouts(lock_seconds=work.target.lock_timeout_seconds, statement_seconds=seconds):
         work.attempt(change, f"creating {new.label}")
     return result

@@ -19,7 +19,7 @@ from herald_pipelines.errors import (
 )
 from herald_pipelines.partitions.facts import Parent
 from herald_pipelines.partitions.lifecycle import detached_name
-from herald_pipelines.partitions.work import Work
+from herald_pipelines.partitions.work import BRIEF_SECONDS, Work
 from herald_pipelines.resources.postgres import Row
 from herald_pipelines.values import quote_identifier, utc_now
 
@@ -88,7 +88,10 @@ def _detach_plainly(work: Work, parent: Parent, oid: int, state: Row, name: str)
         _run(work, f"alter table {parent.sql} detach partition {table}")
         _run(work, f"alter table {table} rename to {quote_identifier(detached_name(name, oid))}")
 
-    work.attempt(change, f"detaching {state['name']}")
+    # Rows that refer to it are looked for meanwhile.
+    seconds = min(work.target.statement_timeout_seconds, BRIEF_SECONDS)
+    with work.timeouts(lock_seconds=work.target.lock_timeout_seconds, statement_seconds=seconds):
+        work.attempt(change, f"detaching {state['name']}")
 
 
 def _detach_concurrently(work: Work, parent: Parent, oid: int, state: Row) -> None:

@@ -91,7 +91,11 @@ def _after(known: Lifecycle, row: Mapping[str, Any]) -> Lifecycle:  # noqa: PLR0
             return replace(known, is_over=True)
         case Step.DROP, _ if is_open:
             return replace(known, is_drop_open=True)
-        case Step.RESTORE, Outcome.DONE:
-            return replace(known, returned_at=row["finished_at"].isoformat())
+        case (Step.RESTORE, Outcome.DONE) | (
+            Step.ATTACH,
+            Outcome.RUNNING | Outcome.INTERRUPTED | Outcome.FAILED,
+        ):
+            # Whether an open one was attached, the catalog says: then since its start.
+            return replace(known, returned_at=row["started_at"].isoformat())
         case _:
             return known

@@ -1,7 +1,7 @@
 """Brings a partition back: one within its grace is attached again, one that was dropped comes from its archive.
 
-    detached -> renamed and attached in one transaction
-    archived -> restored beside, in one transaction -> its rows compared -> attached
+    detached -> checked -> renamed and attached in one transaction
+    archived -> restored beside, in one transaction -> its rows compared -> the same
 
 A run that dies in between leaves a table that the next takes up, once its rows are those of the archive. Not here: which one
 is meant (finding.py).
@@ -16,6 +16,7 @@ from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.restore_archive import clear_archives, list_archive
 from herald_pipelines.errors import GuardRefusal, PermanentFailure
+from herald_pipelines.partitions.attaching import attach
 from herald_pipelines.partitions.bounds import read_span
 from herald_pipelines.partitions.content import CONTENT_SECONDS, read_columns, read_content
 from herald_pipelines.partitions.facts import Content, Inventory, Lifecycle, Parent, Relation
@@ -138,21 +139,7 @@ def bring_back(
         HeraldError: of the kind that fits.
     """
     if wanted.relation is not None:
-        evidence = {"step": Step.ATTACH.value, "parent": parent.label, "bound": wanted.bound}
-        with work.action(wanted.name, wanted.relation.oid, evidence) as action:
-            table, name = wanted.relation.sql, quote_identifier(wanted.own_name)
-            new = quote_identifier(wanted.schema, wanted.own_name)
-
-            def change() -> None:
-                work.session.execute(f"alter table {table} rename to {name}")
-                _attach(work, parent, new, wanted.bound)
-
-            with work.timeouts(
-                lock_seconds=work.target.lock_timeout_seconds, statement_seconds=CONTENT_SECONDS
-            ):
-                work.attempt(change, f"attaching {wanted.name}")
-            action.result["oid"] = wanted.relation.oid
-        return action.result
+        return _attach(work, wanted, parent, wanted.relation.oid)
     if wanted.backup is None or place is None:
         raise PermanentFailure(f"{wanted.name} has no archive")
     evidence = {
@@ -191,14 +178,7 @@ def _restore(
                 f"{facts.schema_name}.{there} holds {content.rows} rows that are not those of {manifest.id}",
                 hint="it is not attached; look at it, and rename or drop it",
             )
-        attached = quote_identifier(facts.schema_name, facts.attached_name)
-
-        def change() -> None:
-            if there != facts.attached_name:
-                work.session.execute(f"alter table {table} rename to {quote_identifier(facts.attached_name)}")
-            _attach(work, parent, attached, wanted.bound)
-
-        work.attempt(change, f"attaching {wanted.name}")
+    _attach(work, wanted, parent, oid)
     return {"oid": oid, "backup": manifest.id, "rows": content.rows, "digest": content.digest}
 
 
@@ -217,8 +197,13 @@ def _fill(work: Work, backup: Backup, place: Repository, programs: Mapping[int, 
         )
 
 
-def _attach(work: Work, parent: Parent, table: str, bound: str) -> None:
-    work.session.execute(f"alter table {parent.sql} attach partition {table} {bound}")
+def _attach(work: Work, wanted: Return, parent: Parent, oid: int) -> dict[str, Any]:
+    """Attach a table between two ledger rows of its own, which know its oid before it is a partition."""
+    evidence = {"step": Step.ATTACH.value, "parent": parent.label, "bound": wanted.bound}
+    with work.action(wanted.name, oid, evidence) as action:
+        attach(work, parent, oid, wanted.own_name, wanted.bound)
+        action.result["oid"] = oid
+    return action.result
 
 
 def _find_oid(work: Work, schema: str, name: str) -> int | None:

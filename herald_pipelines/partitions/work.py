@@ -17,6 +17,8 @@ from herald_pipelines.resources.postgres import Postgres, Session, read_identity
 from herald_pipelines.values import DatabaseIdentity, Outcome, Say
 
 LEAST_LOCK_SECONDS = 0.5
+BRIEF_SECONDS = 15.0
+"""Of a statement that keeps everybody from the default partition, or the whole table, while it looks through something."""
 FOREIGN_KEY_VIOLATION = "23503"
 
 

@@ -6,6 +6,7 @@ select
     outcome,
     evidence,
     result,
+    started_at,
     finished_at
 from herald.maintenance_log
 where database = %(database)s

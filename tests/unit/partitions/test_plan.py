@@ -159,7 +159,7 @@ def test_what_was_brought_back_is_left_alone_for_a_while():
 
 
 def row(step: str, outcome: str, oid: int = 2, **result: object) -> dict[str, object]:
-    return {"oid": oid, "object_name": "public.m_old", "outcome": outcome, "finished_at": AT,
+    return {"oid": oid, "object_name": "public.m_old", "outcome": outcome, "started_at": AT, "finished_at": AT,
             "evidence": {"step": step, "parent": "public.m", "parent_oid": 1, "bound": OLD}, "result": result}  # fmt: skip
 
 
@@ -182,6 +182,8 @@ def test_the_ledger_proves_what_is_done_and_nothing_else():
     assert (fold_steps(rows)[2].detach, fold_steps(rows)[2].attempt) == (DETACHED, None)
     assert fold_steps([*rows, row("drop", "interrupted")])[2].is_drop_open
     assert fold_steps([*rows, row("attach", "done")])[2].detach is None
+    # It may have been attached before its run died.
+    assert fold_steps([*rows, row("attach", "interrupted")])[2].returned_at == AT.isoformat()
     over = [*rows, row("drop", "done")]
     assert fold_steps(over)[2].is_over
     # The oid is given again: what was proven of the other table proves nothing.
