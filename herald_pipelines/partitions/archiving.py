@@ -17,6 +17,7 @@ from herald_pipelines.backup.inventory import Backup, Catalog
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.scratch import ScratchServer, scratch_server
 from herald_pipelines.errors import DatabaseUnavailable, HeraldError
+from herald_pipelines.ledger import Action as Entry
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.partitions.archive import Unit, archive_partition, read_unit
 from herald_pipelines.partitions.facts import Parent
@@ -81,44 +82,46 @@ class Archivist:
             "size_bytes": item.size_bytes,
             "reason": item.reason,
         }
-        try:
-            with self.ledger.action(
-                self.identity,
-                self.task,
-                self.window,
-                object_name=unit.attached_name,
-                object_oid=item.oid,
-                evidence=evidence,
-            ) as action:
-                backup = self._find_left(unit)
-                if backup is None:
-                    now = utc_now()
-                    manifest = archive_partition(
-                        self.place,
-                        self.target,
-                        self.identity,
-                        self.programs,
-                        unit,
-                        origin=self.origin,
-                        now=now,
-                        say=self.say,
-                    )
-                    backup = _read_backup(self.place, manifest)
-                proof = backup.proof(Scope.RESTORED)
-                if proof is None:
-                    proof = prove_in(server, self.place, backup, now=utc_now(), say=self.say)
-                self.remember(backup.manifest, proof)
-                action.result.update(_result(backup.manifest, proof))
-                if not proof.passed:
-                    action.outcome, action.reason = (
-                        Outcome.FAILED,
-                        f"its archive is not right: {proof.reason}",
-                    )
-        except DatabaseUnavailable:
-            raise
-        except HeraldError as error:
-            return Done(item.name, Step.ARCHIVE, Outcome.FAILED, error.message)
+        # What the ledger itself raises ends the run.
+        with self.ledger.action(
+            self.identity,
+            self.task,
+            self.window,
+            object_name=unit.attached_name,
+            object_oid=item.oid,
+            evidence=evidence,
+        ) as action:
+            try:
+                self._archive(unit, server, action)
+            except DatabaseUnavailable:
+                raise
+            except HeraldError as error:
+                action.outcome, action.reason = Outcome.FAILED, error.message
         return Done(item.name, Step.ARCHIVE, action.outcome, action.reason, action.result)
+
+    def _archive(self, unit: Unit, server: ScratchServer, entry: Entry) -> None:
+        """Make or take up an archive, prove it, and say in the ledger's row what it is."""
+        backup = self._find_left(unit)
+        if backup is None:
+            now = utc_now()
+            manifest = archive_partition(
+                self.place,
+                self.target,
+                self.identity,
+                self.programs,
+                unit,
+                origin=self.origin,
+                now=now,
+                say=self.say,
+            )
+            backup = _read_backup(self.place, manifest)
+        proof = backup.proof(Scope.RESTORED)
+        if proof is None:
+            proof = prove_in(server, self.place, backup, now=utc_now(), say=self.say)
+        self.remember(backup.manifest, proof)
+        entry.result.update(_result(backup.manifest, proof))
+        if not proof.passed:
+            entry.outcome, entry.reason = Outcome.FAILED, f"its archive is not right: {proof.reason}"
 
     def _unit(self, item: Item) -> Unit:
         lifecycle = item.lifecycle

@@ -35,6 +35,11 @@ PARTITION_TASKS = (
                 "partition_inventory",
                 "No default partition holds rows: each row found a partition of its own.",
             ),
+            CheckInfo(
+                "partitions_are_visible",
+                "partition_inventory",
+                "No partition's detaching is pending, which hides its rows.",
+            ),
         ),
         body=run_partition_inventory,
         concerns=has_rules,

@@ -24,6 +24,7 @@ from herald_pipelines.partitions.checks import (
     check_blocked,
     check_defaults,
     check_kept,
+    check_visible,
 )
 from herald_pipelines.partitions.cleanup import STEPS, attached_label, clean_up
 from herald_pipelines.partitions.creating import find_default_rows
@@ -62,7 +63,7 @@ def run_partition_inventory(context: TaskContext) -> TaskResult:
                 "to_do": item_table(analysis.items),
             }
         },
-        checks=(check_defaults(analysis),),
+        checks=(check_defaults(analysis), check_visible(analysis)),
         summary=summary,
         document={
             "summary": summary,

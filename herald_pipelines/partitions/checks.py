@@ -49,6 +49,23 @@ def check_defaults(analysis: PartitionAnalysis) -> CheckVerdict:
     )
 
 
+def check_visible(analysis: PartitionAnalysis) -> CheckVerdict:
+    """Judge whether every partition's rows are visible: while its detaching is pending, they are not."""
+    pending = [
+        f"{each.label}: its detaching is pending, its rows are invisible"
+        for parent in analysis.known.inventory.parents
+        for each in parent.partitions
+        if each.is_detach_pending
+    ]
+    return CheckVerdict(
+        "partitions_are_visible",
+        passed=not pending,
+        is_error=True,
+        summary=_name(pending) or "no partition's detaching is pending",
+        metadata={"pending": len(pending)},
+    )
+
+
 def check_blocked(items: Sequence[Item], done: Sequence[Done]) -> CheckVerdict:
     """Judge whether everything that is to go can go; a partition whose rows are invisible is an error."""
     ended = {each.name for each in done if each.outcome is Outcome.DONE}
@@ -74,13 +91,15 @@ def check_blocked(items: Sequence[Item], done: Sequence[Done]) -> CheckVerdict:
 def check_archives(done: Sequence[Done]) -> CheckVerdict:
     """Judge whether everything that was to be archived is in the store, restored and compared."""
     wrong = [f"{each.name}: {each.reason}" for each in done if each.outcome is Outcome.FAILED]
+    left = sum(each.outcome is Outcome.SKIPPED for each in done)
     return CheckVerdict(
         "archives_are_proven",
         passed=not wrong,
         is_error=True,
         summary=_name(wrong)
-        or f"{sum(each.outcome is Outcome.DONE for each in done)} archives were made and proven",
-        metadata={"failed": len(wrong)},
+        or f"{sum(each.outcome is Outcome.DONE for each in done)} archives were made and proven"
+        + (f", {left} are left for the next window" if left else ""),
+        metadata={"failed": len(wrong), "left": left},
     )
 
 

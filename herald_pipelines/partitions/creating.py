@@ -124,8 +124,11 @@ def _define(session: Session, new: NewPartition) -> list[str]:
     for statement in _settings(table, row):
         session.execute(statement)
     not_copied = _add_indexes(session, new, table)
-    _grant(session, new, table)
+    # Indexes that come with attaching lie where the parent's do.
+    _set_tablespace(session, "")
+    # First, because what is granted to whom the table is taken from would go with it.
     session.execute(f"alter table {table} owner to {quote_identifier(row['owner'])}")
+    _grant(session, new, table)
     if row["is_comment_shared"] and row["comment"] is not None:
         session.execute(
             "comment on table " + table.replace("%", "%%") + " is %(comment)s", {"comment": row["comment"]}

@@ -30,6 +30,8 @@ class Partition:
     """Of the last ANALYZE or VACUUM; of all partitions below it."""
     live_rows: int | None = None
     """Of the cumulative statistics; of default partitions alone."""
+    has_foreign: bool = False
+    """Whether a partition below it is a foreign table."""
 
     @property
     def label(self) -> str:

@@ -6,7 +6,7 @@ Not here: which ones (upcoming.py), making one (creating.py).
 from collections.abc import Iterable
 from typing import Any
 
-from herald_pipelines.errors import DatabaseUnavailable, HeraldError
+from herald_pipelines.errors import DatabaseUnavailable, GuardRefusal, HeraldError
 from herald_pipelines.partitions.creating import create
 from herald_pipelines.partitions.lifecycle import Step
 from herald_pipelines.partitions.report import Done
@@ -35,14 +35,20 @@ def make_upcoming(work: Work, upcoming: Iterable[Upcoming]) -> list[Done]:
 
 
 def _make(work: Work, new: NewPartition) -> Done:
-    try:
-        with work.action(new.label, None, evidence_of(new)) as action:
+    with work.action(new.label, None, evidence_of(new)) as action:
+        try:
             action.result.update(create(work, new))
-    except DatabaseUnavailable:
-        raise
-    except HeraldError as error:
-        work.say(f"not made: {new.label}: {error.message}")
-        return Done(new.label, Step.CREATE, Outcome.FAILED, error.message)
+        except DatabaseUnavailable:
+            raise
+        except HeraldError as error:
+            is_refused = isinstance(error, GuardRefusal)
+            action.outcome, action.reason = (
+                Outcome.REFUSED if is_refused else Outcome.FAILED,
+                error.message,
+            )
+    if action.outcome is not Outcome.DONE:
+        work.say(f"not made: {new.label}: {action.reason}")
+        return Done(new.label, Step.CREATE, Outcome.FAILED, action.reason)
     work.say(f"made {new.label}")
     return Done(new.label, Step.CREATE, Outcome.DONE, None, action.result)
 

@@ -191,6 +191,10 @@ def _judge_span(  # noqa: PLR0911 - one for each verdict
     expired = f"older than {rule.settings.keep}"
     if partition.kind == "f":
         return Verdict(Action.BLOCKED, f"{expired}, but a foreign table: detach it by hand")
+    if partition.has_foreign:
+        return Verdict(
+            Action.BLOCKED, f"{expired}, but a partition below it is a foreign table: detach it by hand"
+        )
     returned = _returned_until(lifecycle)
     if returned is not None and at < returned:
         return Verdict(Action.KEEP, f"{expired}, but brought back: left alone until {returned:%Y-%m-%d}")

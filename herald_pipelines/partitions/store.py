@@ -27,6 +27,7 @@ def read_inventory(session: Session) -> Inventory:
             partition,
             size_bytes=partition.size_bytes + sum(each.size_bytes for each in below),
             estimated_rows=sum(each.estimated_rows for each in below),
+            has_foreign=any(each.kind == "f" or each.has_foreign for each in below),
         )
 
     parents: list[Parent] = []

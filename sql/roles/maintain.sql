@@ -10,6 +10,9 @@
 -- then says "refused" of such a leftover, and the check no_leftovers warns, each with the statement that the owner must
 -- run; the rebuilds go on, and the window is done. To have leftovers dropped, let the role act as the owner:
 --       grant shop_owner to herald_maintain;
+-- Partitions need more on every version: making, detaching and dropping them is the owner's too, so membership as above, and
+--       grant create on schema public to shop_owner, herald_maintain;
+-- and, where a partitioned table forces row level security, `alter role herald_maintain bypassrls`.
 --
 -- PostgreSQL 14 to 16: only a table's owner may do these things. So the role becomes a member of every role that owns a
 -- table in this database. A member may do everything that the owner may: keep the password as safe as the owner's.

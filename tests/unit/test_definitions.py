@@ -142,6 +142,7 @@ def test_checks_by_asset(definitions: dg.Definitions):
         ("partition_archive", "archives_are_proven"),
         ("partition_cleanup", "nothing_is_in_the_way"),
         ("partition_inventory", "default_partitions_are_empty"),
+        ("partition_inventory", "partitions_are_visible"),
         ("upcoming_partitions", "partitions_ahead"),
     }
 

@@ -9,7 +9,7 @@ select
     -- A bound has no columns, so it needs no relation, which would be opened.
     pg_get_expr(c.relpartbound, 0) as bound,
     i.inhdetachpending as is_detach_pending,
-    (c.relpages + coalesce(t.relpages, 0) + coalesce(x.pages, 0)) * current_setting('block_size')::bigint as size_bytes,
+    (greatest(c.relpages, 0) + coalesce(t.relpages, 0) + coalesce(x.pages, 0)) * current_setting('block_size')::bigint as size_bytes,
     greatest(c.reltuples, 0)::bigint as estimated_rows,
     case when p.partdefid = c.oid then pg_stat_get_live_tuples(c.oid) end as live_rows
 from pg_inherits as i

@@ -67,6 +67,8 @@ def test_a_pending_detaching_is_ended_without_a_store(open_it):
     gate.open()
     pending = "select bool_or(inhdetachpending) from pg_inherits"
     wait_for(lambda: execute(yard.url, pending) == [(True,)], "the pending detaching")
+    visible = yard.run("partition_inventory").checks[1]
+    assert (visible.check, visible.passed, visible.is_error) == ("partitions_are_visible", False, True)
     run.kill()
     run.communicate(timeout=60)
     holder.close()

@@ -1,5 +1,6 @@
 """Partitions that are made ahead are as their siblings are, and rows in the default partition are never lost to sight."""
 
+from contextlib import closing
 from itertools import pairwise
 
 import psycopg2
@@ -29,6 +30,7 @@ alter table public."Match""es é 2026-11" owner to shop_owner;
 alter table public."Match""es é 2026-11" add constraint of_november check ("at time" < '2026-12-01');
 grant select, insert on public."Match""es é 2026-11" to shop_reader with grant option;
 grant update (note) on public."Match""es é 2026-11" to public;
+grant trigger on public."Match""es é 2026-11" to current_user;
 create index "local %s idx" on public."Match""es é 2026-11" using btree (lower(note)) include (id)
   with (fillfactor = 50) where id > 5;
 alter table public."Match""es é 2026-11" add constraint local_unique unique (note, id);
@@ -101,7 +103,8 @@ def test_rows_of_the_default_partition_are_told_of_and_moved_where_the_rule_allo
     assert "d_rest holds some rows" in verdict.summary
     assert "d_2026_w48" not in yard.tables()
     execute(yard.url, "analyze public.d_rest")
-    (verdict,) = yard.run("partition_inventory", WINDOW).checks
+    verdict, visible = yard.run("partition_inventory", WINDOW).checks
+    assert visible.passed
     assert (verdict.check, verdict.passed, verdict.metadata["rows"]) == (
         "default_partitions_are_empty",
         False,
@@ -147,6 +150,27 @@ def test_rows_that_are_referred_to_are_not_moved(open_it, sql: str, refers: str)
     result = yard.run("upcoming_partitions", WINDOW)
     assert "foreign key notes_id_on_day_fkey" in result.problems[0]
     assert (len(yard.rows("public.notes")), yard.rows("public.d")) == (1, before)
+
+
+def test_indexes_of_the_parent_lie_where_the_parent_says(open_it):
+    yard: Yard = open_it(
+        DATES.split("create table public.d_rest", maxsplit=1)[0] + "create index on public.d (id)",
+        rules={"public.d": {"keep": "forever", "premake": 1}},
+    )
+    with closing(psycopg2.connect(yard.url, options="-c allow_in_place_tablespaces=on")) as connection:
+        connection.autocommit = True
+        connection.cursor().execute("create tablespace shop_slow location ''")
+    try:
+        execute(yard.url, "alter table public.d_2026_w47 set tablespace shop_slow")
+        assert yard.steps("upcoming_partitions", WINDOW) == [("public.d_2026_w48", "create", "done")]
+        assert execute(
+            yard.url,
+            "select c.relkind, coalesce(t.spcname, '') from pg_class c left join pg_tablespace t on t.oid = c.reltablespace"
+            " where c.relname like 'd_2026_w48%' order by 1",
+        ) == [("i", ""), ("r", "shop_slow")]
+    finally:
+        execute(yard.url, "drop table public.d")
+        execute(yard.url, "drop tablespace shop_slow")
 
 
 @pytest.mark.parametrize("key", ["timestamptz", "timestamp", "date"])

@@ -97,6 +97,11 @@ def test_what_never_expires(bound: str, changes: dict[str, int]):
     assert action(partition(2, bound), **changes) is Action.KEEP
 
 
+@pytest.mark.parametrize("changes", [{"kind": "f"}, {"kind": "p", "has_foreign": True}])
+def test_foreign_tables_are_left_to_people(changes: dict[str, object]):
+    assert action(partition(2, OLD, **changes)) is Action.BLOCKED
+
+
 def test_without_a_rule_nothing_is_done():
     assert action(partition(2, OLD), rule=None) is Action.KEEP
     assert action(partition(2, OLD), rule=PartitionSettings(keep="forever")) is Action.KEEP
@@ -259,6 +264,37 @@ def test_what_is_missing_ahead(months: tuple[int, ...], premake: int, expected: 
     assert [each.name for each in found.new] == expected
     assert found.problem is None
     assert all(before.span.upper == after.span.lower for before, after in pairwise(found.new))
+
+
+FAR = partition(99, "FOR VALUES FROM ('2099-01-01') TO ('2099-02-01')", "m_2099_01")
+
+
+@pytest.mark.parametrize(
+    ("partitions", "premake", "expected", "ahead"),
+    [
+        # One that lies far ahead covers nothing before it.
+        ((*monthly(10, 11), FAR), 1, ["m_2026_12"], 0),
+        ((*monthly(10, 11, 12), FAR), 1, [], 1),
+        # A gap ahead is filled, and one at the moment.
+        ((*monthly(9, 10, 11), partition(98, "FOR VALUES FROM ('2027-01-01') TO ('2027-02-01')", "m_2027_01")), 3,
+         ["m_2026_12", "m_2027_02"], 0),
+        (monthly(9, 10, 12), 1, ["m_2026_11"], 0),
+        # A table that begins later has no gap before it.
+        ((FAR,), 1, [], 1),
+    ],
+)  # fmt: skip
+def test_gaps_ahead_are_seen(
+    partitions: tuple[Partition, ...], premake: int, expected: list[str], ahead: int
+):
+    found = plan_upcoming(Rule(parent(*partitions), PartitionSettings(premake=premake)), AT)
+    assert [each.name for each in found.new] == expected
+    assert (found.ahead, found.problem) == (ahead, None)
+
+
+def test_a_gap_that_is_no_step_is_told_of():
+    odd = partition(98, "FOR VALUES FROM ('2026-12-10') TO ('2027-01-01')", "m_odd")
+    found = plan_upcoming(Rule(parent(*monthly(10, 11), odd), PartitionSettings(premake=1)), AT)
+    assert (found.new, "gap before public.m_odd" in (found.problem or "")) == ((), True)
 
 
 @pytest.mark.parametrize(
