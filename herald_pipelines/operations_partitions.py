@@ -3,7 +3,7 @@
 Not here: parsing (cli_partitions.py), printing (console_partitions.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, time
@@ -17,12 +17,12 @@ from herald_pipelines.bootstrap import running
 from herald_pipelines.environment import Environment
 from herald_pipelines.errors import GuardRefusal, HeraldError, UsageError
 from herald_pipelines.ledger import Ledger
-from herald_pipelines.operations_backup import opened
+from herald_pipelines.operations_backup import Bench, opened
 from herald_pipelines.partitions.analysis import analyze_partitions
-from herald_pipelines.partitions.finding import find_return
+from herald_pipelines.partitions.finding import find_archived, find_detached, list_detached
 from herald_pipelines.partitions.history import read_lifecycles
 from herald_pipelines.partitions.report import describe_items, describe_tables, summarize
-from herald_pipelines.partitions.returning import bring_back, find_refusals
+from herald_pipelines.partitions.returning import Return, bring_back, find_refusals
 from herald_pipelines.partitions.rules import fit_rules
 from herald_pipelines.partitions.store import find_relations, read_inventory
 from herald_pipelines.partitions.work import at_work
@@ -85,7 +85,7 @@ def restore(
         GuardRefusal: with `yes`: it cannot be brought back as things are.
         HeraldError: of the kind that fits.
     """
-    with opened(environ, cwd, server=True) as bench:
+    with opened(environ, cwd, server=True, check=False) as bench:
         environment, settings = bench.environment, bench.environment.settings
         name = _choose_database(settings, database)
         observe = environment.targets.postgres(name, Capability.OBSERVE, RESTORE_TASK)
@@ -98,8 +98,11 @@ def restore(
             inventory = read_inventory(session)
             rules = fit_rules(inventory, settings.database(name).partitions, name)
             detached = [each.oid for each in lifecycles.values() if each.detach and not each.is_over]
-            archives = read_catalog(bench.place).of(Kind.PARTITION, name)
-            found = find_return(wanted, lifecycles.values(), find_relations(session, detached), archives)
+            relations = find_relations(session, detached)
+            # One that is only detached needs no store.
+            found = find_detached(wanted, lifecycles.values(), relations) or _find_archived(
+                bench, wanted, identity, list_detached(lifecycles.values(), relations)
+            )
             is_left = found.backup is not None and any(
                 row["backup"] == found.backup.manifest.id for row in begun
             )
@@ -138,6 +141,18 @@ def restore(
             ledger.close_interrupted(identity, RESTORE_TASK)
             bring_back(replace(work, task=RESTORE_TASK), found, parent, bench.place, settings.backup.programs)
         return {**document, "done": True}, 0
+
+
+def _find_archived(
+    bench: Bench, wanted: str, identity: DatabaseIdentity, detached: Sequence[Return]
+) -> Return:
+    bench.place.store.check()
+    mine = [
+        each
+        for each in read_catalog(bench.place).of_host(bench.place.host)
+        if (each.manifest.kind, each.manifest.name) == (Kind.PARTITION, identity.name)
+    ]
+    return find_archived(wanted, mine, identity.system_identifier, detached)
 
 
 def _choose_database(settings: Settings, database: str | None) -> str:

@@ -5,7 +5,7 @@ from yard import Gate, Yard, day, execute, kill_at
 
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.partitions.analysis import analyze_partitions
-from herald_pipelines.partitions.finding import find_return
+from herald_pipelines.partitions.finding import find_detached
 from herald_pipelines.partitions.returning import bring_back
 from herald_pipelines.partitions.work import at_work
 from herald_pipelines.resources.postgres import Postgres
@@ -51,7 +51,8 @@ def test_nothing_of_the_table_is_read_while_others_wait(open_it):
     target, ops = Postgres(yard.url, "shop", "partition_restore"), Postgres(yard.ops_url, "ops")
     identity = target.identity()
     known = analyze_partitions(target, ops, identity, {}, at=day("2026-11-22")).known
-    found = find_return("matches_2024_01", known.lifecycles.values(), known.relations, ())
+    found = find_detached("matches_2024_01", known.lifecycles.values(), known.relations)
+    assert found is not None
     (parent,) = known.inventory.parents
     with at_work(
         target.writable(),

@@ -50,6 +50,8 @@ def test_a_plan_in_mode_observe_changes_nothing_of_what_is_known(open_it):
     assert yard.ledger()[-1] == (JANUARY, "drop", "planned")
     yard.database = {}
     yard.write()
+    # What is only detached needs no store.
+    (yard.home / "store").rename(yard.home / "away")
     assert yard.restore("matches_2024_01")[0]["partition"] == JANUARY
     assert yard.restore("matches_2024_01", yes=True)[0]["done"]
     assert yard.tables()["matches_2024_01"]
