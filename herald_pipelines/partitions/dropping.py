@@ -42,9 +42,7 @@ def drop(work: Work, relation: Relation, archived: Content | None) -> Content | 
             columns = [name for name, _ in read_columns(work.session, relation.oid)]
             content = read_content(work.session, relation.sql, columns, is_local=True)
             if content != archived:
-                raise Stale(
-                    f"{relation.label} holds {content.rows} rows, and its archive {archived.rows} that are not the same"
-                )
+                raise _stale(relation.label, content, archived)
             found.append(content)
         work.session.execute(f"drop table {relation.sql}")
 
@@ -64,6 +62,8 @@ def require_unchanged(work: Work, oid: int, table: str, label: str, archived: Co
     with work.timeouts(lock_seconds=work.target.lock_timeout_seconds, statement_seconds=CONTENT_SECONDS):
         content = read_content(work.session, table, columns, is_local=False)
     if content != archived:
-        raise Stale(
-            f"{label} holds {content.rows} rows, and its archive {archived.rows} that are not the same"
-        )
+        raise _stale(label, content, archived)
+
+
+def _stale(label: str, content: Content, archived: Content) -> Stale:
+    return Stale(f"{label} holds {content.rows} rows, and its archive {archived.rows} that are not the same")

@@ -62,7 +62,6 @@ class Parent:
     """As the catalog has it: timestamptz."""
     default_oid: int
     """0: there is no default partition."""
-    is_partition: bool
     publications: tuple[str, ...]
     """That name the table itself."""
     referenced_by: tuple[str, ...]

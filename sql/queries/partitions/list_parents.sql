@@ -9,7 +9,6 @@ select
     case when a.attname is not null then format_type(a.atttypid, a.atttypmod) end as key_type,
     t.typname as type_name,
     p.partdefid::bigint as default_oid,
-    c.relispartition as is_partition,
     (select array_agg(pub.pubname::text order by pub.pubname)
        from pg_publication_rel as r join pg_publication as pub on pub.oid = r.prpubid
       where r.prrelid = c.oid) as publications,

@@ -47,7 +47,6 @@ def parent(*partitions: Partition, **changes: object) -> Parent:
         key_type="date",
         type_name="date",
         default_oid=0,
-        is_partition=False,
         publications=(),
         referenced_by=(),
         partitions=partitions,
