@@ -28,7 +28,8 @@ def show_security(document: Document) -> None:
 
 
 def _open_lines(row: Document) -> Iterator[str]:
-    yield f"{row['severity']}{', new' if row['new'] else ''}: {row['evidence']}"
+    state = f"{', new' if row['new'] else ''}{'' if row['visible'] else ', not visible any more'}"
+    yield f"{row['severity']}{state}: {row['evidence']}"
     yield f"    {row['id']}"
     yield f"    fix: {row['fix']}"
     yield from (f"    {text}" for text in (row["acceptance"], row["reference"]) if text)

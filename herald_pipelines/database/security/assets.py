@@ -3,8 +3,6 @@
 Nothing is changed on a target: a finding's fix is for people. Not here: Dagster (task_assets.py), any rule.
 """
 
-from datetime import UTC, datetime
-
 from herald_pipelines.database.security.checks import check_acceptances, check_new, check_open, check_overdue
 from herald_pipelines.database.security.report import (
     describe,
@@ -35,7 +33,7 @@ def run_security_scans(context: TaskContext) -> TaskResult:
                 "rules_not_visible": hidden_table(scan),
             }
         },
-        checks=() if past is None or context.dry_run else (check_new(scan, past), check_open(scan)),
+        checks=() if past is None or context.dry_run else (check_new(scan, past), check_open(scan, past)),
         summary=summary,
         document=describe(scan, past),
     )
@@ -46,13 +44,11 @@ def run_comprehensive_security_audit(context: TaskContext) -> TaskResult:
     scan, past = _scan(context)
     summary = summarize(scan, past)
     document = describe(scan, past)
-    resolved = ()
     if past is not None:
-        # What the last audit itself found has its time.
-        last = past.history.last_scan_at or datetime.min.replace(tzinfo=UTC)
-        resolved = tuple(each for each in past.history.closed if each.resolved_at and each.resolved_at > last)
-        opened = [each for each in past.history.open.values() if each.first_seen_at > last]
-        summary |= {"opened_since_last_audit": len(opened), "resolved_since_last_audit": len(resolved)}
+        summary |= {
+            "opened_since_last_audit": len(past.new),
+            "resolved_since_last_audit": len(past.resolved),
+        }
         document |= {
             "summary": summary,
             "last_audit_at": past.history.last_scan_at and past.history.last_scan_at.isoformat(),
@@ -62,7 +58,7 @@ def run_comprehensive_security_audit(context: TaskContext) -> TaskResult:
             "security_audit": {
                 **summary,
                 "findings": finding_table(scan, past),
-                "resolved_findings": resolved_table(resolved),
+                "resolved_findings": resolved_table(past.resolved if past else ()),
                 "rules_not_visible": hidden_table(scan),
                 "rules_judged": rule_table(scan),
             }
@@ -90,7 +86,7 @@ def _scan(context: TaskContext) -> tuple[Scan, Past | None]:
             run_id=context.run_id,
         )
         return scan, past
-    past = compare(context.ops, context.identity, scan, task=context.task)
+    past = compare(context.ops, context.identity, scan, task=context.task, window=context.window)
     if isinstance(past, HeraldError):
         context.say(f"what is new is not known: {past.message}")
         return scan, None

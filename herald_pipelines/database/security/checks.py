@@ -18,7 +18,9 @@ SOON = timedelta(days=35)
 
 def check_new(scan: Scan, past: Past) -> CheckVerdict:
     """Judge that no earlier window missed a weakness that is there now; an error where one is critical or high."""
-    new = [each for each in scan.weighed if each.finding.id in past.new and not each.is_accepted]
+    new = [
+        each for each in (*scan.weighed, *past.unseen) if each.finding.id in past.new and not each.is_accepted
+    ]
     return CheckVerdict(
         "no_new_findings",
         passed=not new,
@@ -28,9 +30,10 @@ def check_new(scan: Scan, past: Past) -> CheckVerdict:
     )
 
 
-def check_open(scan: Scan) -> CheckVerdict:
-    """Judge that nothing is weak which the operator does not accept."""
-    opened = [each for each in scan.weighed if not each.is_accepted]
+def check_open(scan: Scan, past: Past) -> CheckVerdict:
+    """Judge that nothing is weak which the operator does not accept; what cannot be looked at any more still is."""
+    weighed = (*scan.weighed, *past.unseen)
+    opened = [each for each in weighed if not each.is_accepted]
     over = [each.finding.id for each in opened if each.expired_on is not None]
     said = f"; accepted until lately: {_name(over)}" if over else ""
     return CheckVerdict(
@@ -42,7 +45,7 @@ def check_open(scan: Scan) -> CheckVerdict:
         else f"nothing open{_not_visible(scan)}",
         metadata={
             "open": len(opened),
-            "accepted": len(scan.weighed) - len(opened),
+            "accepted": len(weighed) - len(opened),
             "acceptances_over": len(over),
             "not_visible": len(scan.judgement.hidden),
         },
@@ -54,7 +57,7 @@ def check_overdue(scan: Scan, past: Past, now: datetime) -> CheckVerdict:
     known = past.history.open
     overdue = [
         each
-        for each in scan.weighed
+        for each in (*scan.weighed, *past.unseen)
         if not each.is_accepted
         and each.finding.id in known
         and now - known[each.finding.id].first_seen_at > OVERDUE

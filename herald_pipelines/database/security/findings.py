@@ -35,6 +35,8 @@ class Unreadable:
 
     reason: str
     """Goes on from the name of a rule: "needs select on ..."."""
+    objects: tuple[str, ...] = ()
+    """What alone could not be seen: objects of findings, or the first word of them; none: nothing could."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,14 @@ class Hidden:
     title: str
     reason: str
     needs: str | None
+    objects: tuple[str, ...] = ()
+    """Those that alone could not be judged; none: the whole rule could not."""
+
+    def hides(self, object_name: str) -> bool:
+        """Whether what was found of an object earlier could not be looked at again."""
+        return not self.objects or any(
+            object_name == each or object_name.startswith(f"{each} ") for each in self.objects
+        )
 
 
 @dataclass(frozen=True)
@@ -106,8 +116,14 @@ class Judgement:
 
     @property
     def hidden_rules(self) -> frozenset[str]:
-        """Of these, nothing that was found earlier may be taken for resolved."""
+        """Those that could not be judged, or not wholly."""
         return frozenset(each.rule for each in self.hidden)
+
+    def hides(self, finding: "Finding") -> bool:
+        """Whether what was found earlier could not be looked at again: it is not resolved, and not well."""
+        return any(
+            each.rule == finding.rule and each.hides(finding.found.object_name) for each in self.hidden
+        )
 
     def __add__(self, other: "Judgement") -> "Judgement":
         """Return both together."""
@@ -133,16 +149,18 @@ def judge(rules: Sequence[Rule[Facts]], facts: Facts, now: datetime) -> Judgemen
         verdicts: Iterable[Found | Unreadable] = (
             (material,) if isinstance(material, Unreadable) else rule.judge(material, facts, now)
         )
-        reasons: list[str] = []
+        unread: list[Unreadable] = []
         for verdict in verdicts:
             if isinstance(verdict, Unreadable):
-                reasons.append(verdict.reason)
+                unread.append(verdict)
             else:
                 finding = Finding(rule.name, rule.title, verdict, rule.reference)
                 findings.setdefault(finding.id, finding)
-        if reasons:
-            text = "; ".join(dict.fromkeys(reasons))
-            hidden.append(Hidden(rule.name, rule.title, text, rule.needs))
+        if unread:
+            text = "; ".join(dict.fromkeys(each.reason for each in unread))
+            named = all(each.objects for each in unread)
+            objects = tuple(name for each in unread for name in each.objects) if named else ()
+            hidden.append(Hidden(rule.name, rule.title, text, rule.needs, objects))
     ordered = tuple(sorted(findings.values(), key=_worst_first))
     return Judgement(tuple(rule.name for rule in rules), ordered, tuple(hidden))
 

@@ -5,13 +5,14 @@ Not here: finding (the rules), judging what is new (checks.py).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from herald_pipelines.database.security.acceptance import Weighed
-from herald_pipelines.database.security.findings import Judgement, Severity
+from herald_pipelines.database.security.findings import Finding, Found, Judgement, Severity
+from herald_pipelines.database.security.rules import RULE_TITLES
 from herald_pipelines.records import to_json
-from herald_pipelines.resources.postgres import Session
+from herald_pipelines.resources.postgres import Row, Session
 from herald_pipelines.values import DatabaseIdentity
 
 
@@ -19,12 +20,20 @@ from herald_pipelines.values import DatabaseIdentity
 class Remembered:
     """One life of a finding: from when it was first seen to when it was no more."""
 
-    id: str
-    severity: Severity
-    first_window: str
+    finding: Finding
+    """As it was last seen."""
     first_seen_at: datetime
-    resolved_window: str | None
     resolved_at: datetime | None
+
+    @property
+    def id(self) -> str:
+        """The finding's."""
+        return self.finding.id
+
+    @property
+    def severity(self) -> Severity:
+        """The finding's, as it was last seen."""
+        return self.finding.found.severity
 
 
 @dataclass(frozen=True)
@@ -34,9 +43,13 @@ class History:
     open: Mapping[str, Remembered]
     """By the finding's id."""
     closed: tuple[Remembered, ...]
-    """Resolved since the time that was asked for."""
+    """Resolved since the last scan; where there was none, all that ever were."""
     last_scan_at: datetime | None
-    """The latest of the task that was asked for, before now."""
+    """The latest that the task made of another window: what a window tells is the same however often it is run."""
+
+    def is_since(self, moment: datetime | None) -> bool:
+        """Whether something happened after the last scan."""
+        return moment is not None and (self.last_scan_at is None or moment > self.last_scan_at)
 
 
 def record_scan(
@@ -47,12 +60,12 @@ def record_scan(
     window: str,
     judgement: Judgement,
     weighed: Sequence[Weighed],
+    unseen: Sequence[Weighed],
     run_id: str,
 ) -> None:
     """Write a scan: findings opened, seen again or resolved, in the session's one transaction.
 
-    A finding whose rule could not be judged stays as it was. The same window again changes no first or last window
-    that it wrote before, so that what is new in it stays new.
+    A finding that could not be looked at stays open as it was, and counts.
 
     Args:
         ops: writable session in the ops database.
@@ -61,6 +74,7 @@ def record_scan(
         window: window key.
         judgement: what the rules gave.
         weighed: the findings with what is accepted.
+        unseen: open ones that could not be looked at, with the same.
         run_id: of the run.
     """
     about = _about(identity)
@@ -71,8 +85,8 @@ def record_scan(
         "security/resolve_findings",
         **about,
         window=window,
-        findings=[each.finding.id for each in weighed],
-        hidden=sorted(judgement.hidden_rules),
+        findings=[each.finding.id for each in (*weighed, *unseen)],
+        rules=list(judgement.rules),
     )
     ops.fetch(
         "security/record_scan",
@@ -81,33 +95,30 @@ def record_scan(
         window=window,
         rules=len(judgement.rules),
         hidden=to_json([{"rule": each.rule, "reason": each.reason} for each in judgement.hidden]),
-        counts=to_json(count_open(weighed)),
-        accepted=sum(each.is_accepted for each in weighed),
+        counts=to_json(count_open((*weighed, *unseen))),
+        accepted=sum(each.is_accepted for each in (*weighed, *unseen)),
         run_id=run_id,
     )  # fmt: skip
 
 
-def read_history(ops: Session, identity: DatabaseIdentity, *, task: str, since: date) -> History:
+def read_history(ops: Session, identity: DatabaseIdentity, *, task: str, window: str | None) -> History:
     """Return what is remembered of a database.
 
     Args:
         ops: session in the ops database.
         identity: of the database; findings of another one that the name stood for are not of it.
         task: whose last scan is asked for.
-        since: how far back resolved findings are told.
+        window: the window that is made now, whose own scans are not the last one; None: none is.
     """
+    last = ops.fetch_one("security/find_last_scan", **_about(identity), task=task, window=window)["at"]
     rows = [
         Remembered(
-            id=row["finding"],
-            severity=Severity(row["severity"]),
-            first_window=row["first_window_key"],
+            finding=_finding(row),
             first_seen_at=row["first_seen_at"],
-            resolved_window=row["resolved_window_key"],
             resolved_at=row["resolved_at"],
         )
-        for row in ops.fetch("security/list_findings", **_about(identity), since=since)
+        for row in ops.fetch("security/list_findings", **_about(identity), since=last)
     ]
-    last = ops.fetch_one("security/find_last_scan", **_about(identity), task=task)["at"]
     return History(
         open={row.id: row for row in rows if row.resolved_at is None},
         closed=tuple(row for row in rows if row.resolved_at is not None),
@@ -123,6 +134,11 @@ def count_open(weighed: Sequence[Weighed]) -> dict[str, int]:
         )
         for severity in Severity
     }
+
+
+def _finding(row: Row) -> Finding:
+    found = Found(row["object_name"], Severity(row["severity"]), row["evidence"], row["fix"])
+    return Finding(row["rule"], RULE_TITLES.get(row["rule"], row["rule"]), found, row["reference"])
 
 
 def _row(each: Weighed) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Pure: what was found, as rows for machines and as tables for the UI."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,10 @@ def describe(scan: Scan, past: Past | None) -> Document:
     """
     return {
         "summary": summarize(scan, past),
-        "findings": [_finding(each, past) for each in scan.weighed],
+        "findings": [
+            *(_finding(each, past, is_visible=True) for each in scan.weighed),
+            *(_finding(each, past, is_visible=False) for each in _unseen(past)),
+        ],
         "resolved": [_resolved(each) for each in past.resolved] if past else [],
         "not_visible": [
             {"rule": each.rule, "title": each.title, "reason": each.reason, "needs": each.needs}
@@ -37,21 +41,23 @@ def describe(scan: Scan, past: Past | None) -> Document:
 
 
 def summarize(scan: Scan, past: Past | None) -> dict[str, int | float | str]:
-    """Count what a scan found: `critical` to `low` are those that are not accepted."""
-    opened = count_open(scan.weighed)
+    """Count what is open: `critical` to `low` are those that are not accepted."""
+    weighed = (*scan.weighed, *_unseen(past))
+    opened = count_open(weighed)
     counts: dict[str, int | float | str] = {
         "rules": len(scan.judgement.rules),
         "not_visible": len(scan.judgement.hidden),
         "open": sum(opened.values()),
         **opened,
-        "accepted": sum(each.is_accepted for each in scan.weighed),
+        "accepted": sum(each.is_accepted for each in weighed),
     }
     return counts | ({"new": len(past.new), "resolved": len(past.resolved)} if past else {})
 
 
 def finding_table(scan: Scan, past: Past | None) -> Markdown:
     """Return a table of what is open, the worst first, then of what is accepted."""
-    ordered = sorted(scan.weighed, key=lambda each: each.is_accepted)
+    unseen = _unseen(past)
+    ordered = sorted((*scan.weighed, *unseen), key=lambda each: each.is_accepted)
     return _markdown(
         ("severity", "finding", "evidence", "fix", "since", ""),
         [
@@ -61,7 +67,7 @@ def finding_table(scan: Scan, past: Past | None) -> Markdown:
                 each.finding.found.evidence,
                 each.finding.found.fix,
                 _since(each, past),
-                _state(each, past),
+                _state(each, past, is_visible=each not in unseen),
             )
             for each in ordered
         ],
@@ -86,9 +92,7 @@ def resolved_table(resolved: Sequence[Remembered]) -> Markdown:
 
 def rule_table(scan: Scan) -> Markdown:
     """Return a table of every rule with what it gave."""
-    titles = {each.finding.rule: 0 for each in scan.weighed}
-    for each in scan.weighed:
-        titles[each.finding.rule] += 1
+    counts = Counter(each.finding.rule for each in scan.weighed)
     hidden = scan.judgement.hidden_rules
     return _markdown(
         ("rule", "verdict"),
@@ -97,7 +101,7 @@ def rule_table(scan: Scan) -> Markdown:
                 rule,
                 ", ".join(
                     [
-                        *([f"{titles[rule]} found"] if rule in titles else []),
+                        *([f"{counts[rule]} found"] if rule in counts else []),
                         *(["not visible"] if rule in hidden else []),
                     ]
                 )
@@ -118,7 +122,11 @@ def acceptance_note(each: Weighed) -> str:
     return f"was accepted until {each.acceptance.until}, which is over: {each.acceptance.reason}"
 
 
-def _finding(each: Weighed, past: Past | None) -> Mapping[str, Any]:
+def _unseen(past: Past | None) -> tuple[Weighed, ...]:
+    return past.unseen if past else ()
+
+
+def _finding(each: Weighed, past: Past | None, *, is_visible: bool) -> Mapping[str, Any]:
     found, known = each.finding.found, past.history.open.get(each.finding.id) if past else None
     return {
         "id": each.finding.id,
@@ -135,6 +143,7 @@ def _finding(each: Weighed, past: Past | None) -> Mapping[str, Any]:
         "acceptance": acceptance_note(each) or None,
         "first_seen_at": known.first_seen_at.isoformat() if known else None,
         "new": each.finding.id in past.new if past else None,
+        "visible": is_visible,
     }
 
 
@@ -151,9 +160,10 @@ def _since(each: Weighed, past: Past | None) -> str:
     return f"{known.first_seen_at:%Y-%m-%d}" if known else ""
 
 
-def _state(each: Weighed, past: Past | None) -> str:
+def _state(each: Weighed, past: Past | None, *, is_visible: bool) -> str:
     is_new = past is not None and each.finding.id in past.new
-    return "; ".join(text for text in ("new" if is_new else "", acceptance_note(each)) if text)
+    texts = ("new" if is_new else "", "" if is_visible else "not visible any more", acceptance_note(each))
+    return "; ".join(text for text in texts if text)
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, most: int = TABLE_ROWS) -> Markdown:

@@ -20,7 +20,7 @@ def secret_files(files: Files, _facts: HostFacts, _now: datetime) -> Verdicts:
     """Find files with a secret that others may read, or change."""
     for file in files:
         if isinstance(file.mode, Unreadable):
-            yield Unreadable(f"{file.path}: {file.mode.reason}")
+            yield Unreadable(f"{file.path}: {file.mode.reason}", (file.path,))
         elif file.mode & FOREIGN:
             yield Found(
                 file.path,
@@ -34,7 +34,7 @@ def key_folders(files: Files, _facts: HostFacts, _now: datetime) -> Verdicts:
     """Find folders of keys that others may look into."""
     for file in files:
         if isinstance(file.mode, Unreadable):
-            yield Unreadable(f"{file.path}: {file.mode.reason}")
+            yield Unreadable(f"{file.path}: {file.mode.reason}", (file.path,))
         elif file.mode & OPEN_FOLDER:
             yield Found(
                 file.path,
@@ -48,7 +48,7 @@ def open_folders(files: Files, _facts: HostFacts, _now: datetime) -> Verdicts:
     """Find folders in which everybody may put another file in place of a key or of the settings."""
     for file in files:
         if isinstance(file.mode, Unreadable):
-            yield Unreadable(f"{file.path}: {file.mode.reason}")
+            yield Unreadable(f"{file.path}: {file.mode.reason}", (file.path,))
         else:
             yield Found(
                 file.path,
@@ -62,7 +62,7 @@ def settings_files(files: Files, _facts: HostFacts, _now: datetime) -> Verdicts:
     """Find settings that everybody may change: they name the commands that we run."""
     for file in files:
         if isinstance(file.mode, Unreadable):
-            yield Unreadable(f"{file.path}: {file.mode.reason}")
+            yield Unreadable(f"{file.path}: {file.mode.reason}", (file.path,))
         elif file.mode & OTHERS & WRITING:
             yield Found(
                 file.path,
@@ -75,7 +75,7 @@ def settings_files(files: Files, _facts: HostFacts, _now: datetime) -> Verdicts:
 def store_mode(store: FileFacts, _facts: HostFacts, _now: datetime) -> Verdicts:
     """Find a store whose backups others may delete, or list."""
     if isinstance(store.mode, Unreadable):
-        yield Unreadable(f"{store.path}: {store.mode.reason}")
+        yield Unreadable(f"{store.path}: {store.mode.reason}", (store.path,))
     elif store.mode & WRITING:
         yield Found(
             store.path,
@@ -109,7 +109,7 @@ def tracked_secrets(files: Files, _facts: HostFacts, _now: datetime) -> Verdicts
     """Find secrets that git has: everybody who ever clones it has them, too."""
     for file in files:
         if isinstance(file.is_tracked, Unreadable):
-            yield Unreadable(f"{file.path}: {file.is_tracked.reason}")
+            yield Unreadable(f"{file.path}: {file.is_tracked.reason}", (file.path,))
         elif file.is_tracked:
             yield Found(
                 file.path,
@@ -139,7 +139,7 @@ def vulnerable_packages(packages: PackageAudit, _facts: HostFacts, _now: datetim
     elif packages.unknown:
         named = ", ".join(packages.unknown[:MOST_NAMED])
         more = f" and {len(packages.unknown) - MOST_NAMED} more" if len(packages.unknown) > MOST_NAMED else ""
-        yield Unreadable(f"its source knows nothing of {named}{more}")
+        yield Unreadable(f"its source knows nothing of {named}{more}", packages.unknown)
 
 
 RULES: tuple[Rule[HostFacts], ...] = (

@@ -5,7 +5,7 @@ The assets and `herald security` use the same functions, so they never disagree.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from herald_pipelines.database.security.acceptance import Weighed, check_accepted, unused, weigh
 from herald_pipelines.database.security.dependencies import audit_packages
@@ -19,9 +19,6 @@ from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.settings import OPS, AcceptedRisk, Settings
 from herald_pipelines.values import DatabaseIdentity, Say
 
-LOOK_BACK = timedelta(days=70)
-"""How far back resolved findings are told: two first Sundays, so that an audit sees all since the one before."""
-
 
 @dataclass(frozen=True)
 class Scan:
@@ -33,6 +30,8 @@ class Scan:
     unused: tuple[AcceptedRisk, ...]
     """What is accepted for this database and is not there."""
     at: datetime
+    accepted: tuple[AcceptedRisk, ...] = ()
+    """Of the settings."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,11 @@ class Past:
 
     history: History
     new: frozenset[str]
-    """Ids of findings that no earlier window saw."""
+    """Ids of findings that were not there at the task's last window."""
     resolved: tuple[Remembered, ...]
-    """What the scan's window saw the end of."""
+    """What was resolved since that."""
+    unseen: tuple[Weighed, ...] = ()
+    """Open findings that could not be looked at again: as they were last seen, with what is accepted now."""
 
 
 def scan_database(
@@ -78,7 +79,9 @@ def scan_database(
         judgement += judge(HOST_RULES, read_host_facts(settings, environ, audit_packages()), now)
     accepted = settings.security.accepted
     weighed = weigh(judgement.findings, accepted, database, now.date())
-    return Scan(judgement, weighed, unused(weighed, accepted, database, judgement.hidden_rules), now)
+    return Scan(
+        judgement, weighed, unused(weighed, accepted, database, judgement.hidden_rules), now, accepted
+    )
 
 
 def keep(
@@ -90,8 +93,7 @@ def keep(
         HeraldError: it could not be written.
     """
     with ops.session() as session:
-        # Before its own row is there.
-        before = read_history(session, identity, task=task, since=(scan.at - LOOK_BACK).date())
+        unseen = _unseen(read_history(session, identity, task=task, window=window), scan, identity)
         record_scan(
             session,
             identity,
@@ -99,32 +101,56 @@ def keep(
             window=window,
             judgement=scan.judgement,
             weighed=scan.weighed,
+            unseen=unseen,
             run_id=run_id,
         )
-        after = read_history(session, identity, task=task, since=(scan.at - LOOK_BACK).date())
-    history = History(after.open, after.closed, before.last_scan_at)
-    return Past(
-        history,
-        new=frozenset(each.id for each in after.open.values() if each.first_window == window),
-        resolved=tuple(each for each in after.closed if each.resolved_window == window),
-    )
+        history = read_history(session, identity, task=task, window=window)
+    return Past(history, _new(history), history.closed, unseen)
 
 
-def compare(ops: Postgres, identity: DatabaseIdentity, scan: Scan, *, task: str) -> Past | HeraldError:
-    """Return what `keep` would, reading only; or why that is not known."""
+def compare(
+    ops: Postgres, identity: DatabaseIdentity, scan: Scan, *, task: str, window: str | None = None
+) -> Past | HeraldError:
+    """Return what `keep` would, reading only; or why that is not known.
+
+    Args:
+        ops: the ops database.
+        identity: of the database.
+        scan: of it.
+        task: whose last window is compared with.
+        window: the window that is made; None: none is, and the last is compared with.
+    """
     try:
         with ops.session() as session:
-            history = read_history(session, identity, task=task, since=(scan.at - LOOK_BACK).date())
+            history = read_history(session, identity, task=task, window=window)
     except HeraldError as error:
         return error
     found = {each.finding.id for each in scan.weighed}
-    hidden = scan.judgement.hidden_rules
+    unseen = _unseen(history, scan, identity)
+    there = found | {each.finding.id for each in unseen}
+    gone = tuple(
+        each
+        for each in history.open.values()
+        if each.id not in there and each.finding.rule in scan.judgement.rules
+    )
+    gone_ids = {each.id for each in gone}
     return Past(
         history,
-        new=frozenset(found - history.open.keys()),
-        resolved=tuple(
-            each
-            for each in history.open.values()
-            if each.id not in found and each.id.partition(":")[0] not in hidden
-        ),
+        new=(_new(history) - gone_ids) | (found - history.open.keys()),
+        resolved=(*history.closed, *gone),
+        unseen=unseen,
     )
+
+
+def _new(history: History) -> frozenset[str]:
+    return frozenset(each.id for each in history.open.values() if history.is_since(each.first_seen_at))
+
+
+def _unseen(history: History, scan: Scan, identity: DatabaseIdentity) -> tuple[Weighed, ...]:
+    found = {each.finding.id for each in scan.weighed}
+    findings = [
+        each.finding
+        for each in history.open.values()
+        if each.id not in found and scan.judgement.hides(each.finding)
+    ]
+    return weigh(findings, scan.accepted, identity.name, scan.at.date())

@@ -1,4 +1,4 @@
--- What was not found again; where its rule could not be judged, nobody knows.
+-- What was asked about and not found again; the findings include those that could not be looked at.
 update herald.security_finding
 set resolved_at = now(),
     resolved_window_key = %(window)s
@@ -7,4 +7,4 @@ where database = %(database)s
   and database_oid = %(database_oid)s
   and resolved_at is null
   and finding <> all(%(findings)s)
-  and rule <> all(%(hidden)s)
+  and rule = any(%(rules)s)

@@ -7,6 +7,7 @@ from scanning import NOW, execute, hba_lines, one_server
 from shop import AUDIT, ROLE, Shop, of_ours
 
 from herald_pipelines.errors import UsageError
+from herald_pipelines.tasks import CheckVerdict, TaskResult
 
 SUPERUSER, MD5, GRANT = f"superuser_role:{ROLE}", f"md5_password:{ROLE}", "public_table_write:shop.orders"
 WEAKEN = f"alter role {ROLE} superuser login"
@@ -16,6 +17,11 @@ OPEN_TABLE = (
     "create table shop.orders (id int); grant insert on shop.orders to public"
 )
 NEXT, LATER = "2026-08-14", "2026-08-15"
+
+
+def check_of(result: TaskResult, name: str) -> CheckVerdict:
+    (check,) = [each for each in result.checks if each.check == name]
+    return check
 
 
 def new(document: dict) -> set[str]:
@@ -73,13 +79,30 @@ def test_what_cannot_be_seen_is_neither_well_nor_resolved(shop: Shop) -> None:
     assert {MD5, "hba_trust:local all all trust"} <= of_ours(seen.document["findings"])
     shop.observe()
     blind = shop.run(window=NEXT)
-    assert of_ours(blind.document["findings"]) == set()
+    # They are there still, as far as anybody knows.
+    unseen = {row["id"]: row for row in blind.document["findings"] if not row["visible"]}
+    assert unseen.keys() == {MD5, "hba_trust:local all all trust"}
+    assert "`local all all trust`, lets every user" in unseen["hba_trust:local all all trust"]["evidence"]
+    assert of_ours(blind.document["findings"]) == unseen.keys()
+    assert new(blind.document) == set()
+    assert blind.summary["high"] >= 2
+    assert shop.ops("select open_high >= 2 from herald.security_posture") == [(True,)]
     assert {row["rule"] for row in blind.document["not_visible"]} >= {"md5_password", "hba_trust"}
     assert MD5 not in of_ours(blind.document["resolved"])
     assert {MD5, "hba_trust:local all all trust"} <= shop.open()
-    (check,) = [each for each in blind.checks if each.check == "no_open_findings"]
+    check = check_of(blind, "no_open_findings")
+    assert not check.passed
+    assert f"hba_trust:local all all trust, {MD5}" in check.summary
     assert "not visible: md5_password, hba_trust" in check.summary
-    ((hidden,),) = shop.ops("select not_visible from herald.security_scan where window_key = '2026-08-14'")
+    ((later,),) = shop.ops("select now() + interval '31 days'")
+    overdue = check_of(shop.run(AUDIT, "2026-09-06", now=later), "no_overdue_findings")
+    assert (overdue.passed, overdue.is_error) == (False, True)
+    assert MD5 in overdue.summary
+    shop.accept(MD5, NOW.date(), "shop")
+    assert MD5 not in check_of(shop.run(window=NEXT), "no_open_findings").summary
+    ((hidden,),) = shop.ops(
+        "select not_visible from herald.security_scan where window_key = '2026-08-14' limit 1"
+    )
     assert {row["rule"] for row in hidden} >= {"md5_password", "hba_trust"}
     # Who sees again resolves.
     shop.environ["SHOP_URL"] = shop.url
@@ -173,3 +196,51 @@ def test_an_audit_tells_what_became_of_findings_since_the_last(shop: Shop) -> No
     (overdue,) = [each for each in late.checks if each.check == "no_overdue_findings"]
     assert (overdue.passed, overdue.is_error) == (False, True)
     assert GRANT in overdue.summary
+
+
+@one_server
+def test_what_an_audit_saw_first_is_new_to_the_next_scan(shop: Shop) -> None:
+    shop.run()
+    execute(shop.url, OPEN_TABLE, WEAKEN)
+    assert new(shop.run(AUDIT, "2026-08-02").document) >= {GRANT, SUPERUSER}
+    execute(shop.url, MEND)
+    shop.run(AUDIT, "2026-09-06")
+    for dry_run in (True, False, False):
+        found = shop.run(window=NEXT, dry_run=dry_run)
+        assert new(found.document) == {GRANT}
+        assert of_ours(found.document["resolved"]) == {SUPERUSER}
+    assert (check_of(found, "no_new_findings").passed, check_of(found, "no_new_findings").is_error) == (
+        False,
+        True,
+    )
+    assert new(shop.run(window=LATER).document) == set()
+
+
+@one_server
+def test_an_audit_that_is_run_again_tells_of_the_one_before_and_of_whatever_time_passed(shop: Shop) -> None:
+    execute(shop.url, OPEN_TABLE, WEAKEN)
+    shop.run(AUDIT, "2026-06-07")
+    execute(shop.url, MEND)
+    shop.run()
+    # Two audits were missed since.
+    shop.ops("update herald.security_finding set first_seen_at = now() - interval '90 days',"
+             " resolved_at = resolved_at - interval '80 days' returning id")  # fmt: skip
+    shop.ops(
+        "update herald.security_scan set at = now() - interval '85 days' where task like '%audit' returning at"
+    )
+    said = [shop.run(AUDIT, "2026-09-06") for _ in range(2)]
+    assert said[0].document["last_audit_at"] == said[1].document["last_audit_at"]
+    for audit in said:
+        assert of_ours(audit.document["resolved"]) == {SUPERUSER}
+        assert audit.summary["resolved_since_last_audit"] == len(audit.document["resolved"])
+
+
+@one_server
+def test_a_finding_of_a_rule_that_is_not_asked_is_left_as_it_is(shop: Shop) -> None:
+    shop.run()
+    shop.ops("insert into herald.security_finding (database, system_identifier, database_oid, finding, rule, object_name,"
+             " severity, evidence, fix, first_window_key, last_window_key) select database, system_identifier,"
+             " database_oid, 'rule_of_later:x', 'rule_of_later', 'x', 'low', 'x', 'x', 'w', 'w' from herald.security_scan"
+             " returning id")  # fmt: skip
+    assert "rule_of_later:x" not in {row["id"] for row in shop.run(window=NEXT).document["resolved"]}
+    assert "rule_of_later:x" in shop.open()

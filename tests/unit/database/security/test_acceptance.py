@@ -41,10 +41,7 @@ def scan_of(
 
 
 def past_of(findings: tuple[Finding, ...], *, days: float = 0, new: bool = False) -> Past:
-    opened = {
-        each.id: Remembered(each.id, each.found.severity, "w", NOW - timedelta(days=days), None, None)
-        for each in findings
-    }
+    opened = {each.id: Remembered(each, NOW - timedelta(days=days), None) for each in findings}
     return Past(History(opened, (), None), frozenset(opened) if new else frozenset(), ())
 
 
@@ -65,7 +62,7 @@ def test_the_last_day_is_one_and_the_next_counts_again_and_says_so() -> None:
     assert (weighed.is_accepted, weighed.expired_on) == (False, TODAY)
     row = describe(scan_of((weighed,)), None)["findings"][0]
     assert row["acceptance"] == f"was accepted until {TODAY}, which is over: the vendor"
-    verdict = check_open(scan_of((weighed,)))
+    verdict = check_open(scan_of((weighed,)), past_of(()))
     assert not verdict.passed
     assert f"accepted until lately: {SUPERUSER}" in verdict.summary
 
@@ -118,9 +115,11 @@ def test_new_findings_are_an_error_where_one_is_serious() -> None:
 
 
 def test_open_findings_warn_for_as_long_as_they_are_there() -> None:
-    verdict = check_open(scan_of(weigh(WEAK, [], "shop", TODAY)))
+    verdict = check_open(scan_of(weigh(WEAK, [], "shop", TODAY)), past_of(()))
     assert (verdict.passed, verdict.is_error) == (False, False)
-    assert check_open(scan_of(weigh(WEAK, [risk(each.id) for each in WEAK], "shop", TODAY))).passed
+    assert check_open(
+        scan_of(weigh(WEAK, [risk(each.id) for each in WEAK], "shop", TODAY)), past_of(())
+    ).passed
 
 
 def test_overdue_is_what_nobody_dealt_with_for_a_month() -> None:

@@ -4,14 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sound import HOST, KEY, found, hidden
+from sound import HOST, KEY, NOW, found, hidden
 
 from herald_pipelines.backup.repository import DEFAULT_STORE
 from herald_pipelines.backup.ring import DEFAULT_KEY
 from herald_pipelines.database.security import hosts
 from herald_pipelines.database.security.facts import FileFacts, PackageAudit, TextSecret, Vulnerability
-from herald_pipelines.database.security.findings import Severity, Unreadable
+from herald_pipelines.database.security.findings import Severity, Unreadable, judge
 from herald_pipelines.database.security.hosts import find_clear
+from herald_pipelines.database.security.rules import HOST_RULES
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -115,3 +116,20 @@ def test_the_example_of_the_settings_looks_like_no_secret() -> None:
 
 def test_the_defaults_of_backups_are_looked_at() -> None:
     assert (hosts.DEFAULT_KEY, hosts.DEFAULT_STORE) == (DEFAULT_KEY, DEFAULT_STORE)
+
+
+def test_what_could_not_be_seen_hides_itself_alone() -> None:
+    weak = Vulnerability("requests", "2.0", "PYSEC-1", (), ("2.1",))
+    facts = replace(
+        HOST,
+        secrets=(replace(KEY, path="/lost", mode=Unreadable("no such file")), replace(KEY, mode=0o644)),
+        packages=PackageAudit(3, (weak,), ("ours",)),
+    )
+    known = found(facts)
+    judgement = judge(HOST_RULES, facts, NOW)
+    assert not any(judgement.hides(finding) for finding in known.values())
+    for rule, path in (("secret_file_mode", "/lost"), ("vulnerable_dependency", "ours PYSEC-9")):
+        (like,) = [finding for finding in known.values() if finding.rule == rule]
+        assert judgement.hides(replace(like, found=replace(like.found, object_name=path)))
+    whole = judge(HOST_RULES, replace(facts, packages=Unreadable("no way there")), NOW)
+    assert whole.hides(known["vulnerable_dependency:requests PYSEC-1"])
