@@ -8,8 +8,11 @@
 --       create extension if not exists pgstattuple;
 --   Statistics of statements, with shared_preload_libraries = 'pg_stat_statements':
 --       create extension if not exists pg_stat_statements;
---   Plans of queries that became slow, on 16 and later: planning needs the rights that running would. The planner may run
---   functions of the queries' authors, in a read-only transaction (docs/performance.md); grant single tables, or all:
+--   Plans of queries that became slow, on 16 and later: planning needs the rights that running would. The planner itself
+--   runs functions. Herald plans no text that could reach one of somebody else's, but a role that makes views and
+--   functions and is quick could still have its code read what this role may (docs/performance.md, Plans). So grant single
+--   tables; all, only where you trust every role that may create functions:
+--       grant select on shop.orders to herald_observe;
 --       grant pg_read_all_data to herald_observe;
 --   Corrupt b-trees found:
 --       create extension if not exists amcheck schema public;

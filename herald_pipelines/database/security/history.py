@@ -138,7 +138,7 @@ def count_open(weighed: Sequence[Weighed]) -> dict[str, int]:
 
 def _finding(row: Row) -> Finding:
     found = Found(row["object_name"], Severity(row["severity"]), row["evidence"], row["fix"])
-    return Finding(row["rule"], RULE_TITLES.get(row["rule"], row["rule"]), found, row["reference"])
+    return Finding(row["rule"], RULE_TITLES.get(str(row["rule"]), str(row["rule"])), found, row["reference"])
 
 
 def _row(each: Weighed) -> dict[str, Any]:

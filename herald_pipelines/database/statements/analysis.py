@@ -49,6 +49,8 @@ class StatementAnalysis:
     details: QueryDetails = field(default_factory=QueryDetails)
     """Of what is in `top` and `findings`."""
     notes: tuple[str, ...] = ()
+    counts_nothing: bool = False
+    """The server is told to count no statement."""
 
 
 def analyze_statements(
@@ -107,7 +109,8 @@ def analyze_statements(
                 keep_days=settings.keep_days,
             )
         activity, baseline = _read_remembered(ops, identity, settings, key, None if record else delta, now)
-        findings = judge_queries(activity, baseline, settings) if activity else ()
+        is_counted = not statements.counts_nothing
+        findings = judge_queries(activity, baseline, settings, is_counted=is_counted) if activity else ()
         shown = _find_top(activity, top)
         details = read_details(
             session,
@@ -133,7 +136,16 @@ def analyze_statements(
         findings=findings,
         top=shown,
         details=details,
-        notes=(*statements.notes, *_notes(delta, baseline, last)),
+        notes=(*statements.notes, *details.notes, *_notes(delta, baseline, last)),
+        counts_nothing=statements.counts_nothing,
+    )
+
+
+def say_evicted(times: int) -> str:
+    """Say that entries were evicted, and what to do about it."""
+    return (
+        f"entries were evicted {count_of(times, 'time')}: what they counted is lost;"
+        " a higher pg_stat_statements.max keeps more"
     )
 
 
@@ -159,7 +171,8 @@ def _record(
     """Keep the reading, with the texts that are not known yet. The target is asked outside of the transaction."""
     with ops.session() as remembered:
         unknown = list_unknown(remembered, identity, {key.query_id for key in delta.counters})
-    texts = {query_id: tidy_text(text) for query_id, text in read_texts(session, unknown).items()}
+    raw, _ = read_texts(session, unknown)
+    texts = {query_id: tidy_text(text) for query_id, text in raw.items()}
     with ops.session() as remembered:
         record_reading(
             remembered,
@@ -207,12 +220,15 @@ def _notes(delta: Delta, baseline: Baseline | None, last: LastReading | None) ->
         notes.append(
             f"the first reading: what was counted since the statistics began, {format_seconds(seconds)} ago"
         )
-    if delta.was_reset:
+    if delta.is_another_servers:
+        notes.append(
+            "the counters are another server's since the reading before: only what it says it counted since then is told"
+        )
+    elif delta.was_reset:
         notes.append(f"the statistics began anew at {delta.since.isoformat(timespec='seconds')}: what was counted"
                      " between the reading before and then is lost")  # fmt: skip
     if delta.deallocations:
-        notes.append(f"entries were evicted {count_of(delta.deallocations, 'time')}: what they counted is lost;"
-                     " a higher pg_stat_statements.max keeps more")  # fmt: skip
+        notes.append(say_evicted(delta.deallocations))
     if baseline is None:
         notes.append("no baseline yet: a later window is compared with this one")
     elif baseline.window is None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from herald_pipelines.database.statements.analysis import StatementAnalysis
+from herald_pipelines.database.statements.analysis import StatementAnalysis, say_evicted
 from herald_pipelines.database.statements.facts import QueryKey
-from herald_pipelines.database.statements.findings import Finding, FindingKind
+from herald_pipelines.database.statements.findings import Finding, FindingKind, count_once
 from herald_pipelines.database.statements.store import COUNTS_NOTHING
 from herald_pipelines.tasks import CheckVerdict
 from herald_pipelines.values import format_seconds
@@ -19,7 +19,10 @@ def check_tracking(analysis: StatementAnalysis) -> CheckVerdict:
     """Judge that statements are counted, and that none were evicted for want of room."""
     evictions = analysis.delta.deallocations if analysis.delta else 0
     entries = len(analysis.reading.entries) if analysis.reading else 0
-    troubles = [note for note in analysis.notes if note == COUNTS_NOTHING or "evicted" in note]
+    troubles = [
+        *([COUNTS_NOTHING] if analysis.counts_nothing else []),
+        *([say_evicted(evictions)] if evictions else []),
+    ]
     summary = analysis.hindrance or "; ".join(troubles) or f"{entries} statements are counted"
     return CheckVerdict(
         "statements_are_tracked",
@@ -33,12 +36,14 @@ def check_tracking(analysis: StatementAnalysis) -> CheckVerdict:
 def check_regressions(analysis: StatementAnalysis) -> CheckVerdict:
     """Judge that no query became slower than the baseline."""
     found = [each for each in analysis.findings if each.kind is FindingKind.REGRESSION]
-    extra = sum((each.extra_seconds for each in found), 0.0)
-    share = sum((each.share for each in found), 0.0)
-    if analysis.hindrance is not None:
-        summary = "not known: statements are not tracked"
-    elif found:
+    summed = count_once(found)
+    extra = sum((each.extra_seconds for each in summed), 0.0)
+    share = sum((each.share for each in summed), 0.0)
+    unknown = _why_unknown(analysis)
+    if found:
         summary = f"{format_seconds(extra)} more than usual: {_name_queries(found)}"
+    elif unknown is not None:
+        summary = f"not known: {unknown}"
     elif analysis.baseline is None:
         summary = "nothing to compare with yet"
     else:
@@ -46,7 +51,7 @@ def check_regressions(analysis: StatementAnalysis) -> CheckVerdict:
     return CheckVerdict(
         "no_query_regressions",
         # What was not seen is not called well.
-        passed=not found and analysis.hindrance is None,
+        passed=not found and unknown is None,
         is_error=share > SEVERE_SHARE,
         summary=summary,
         metadata={"regressions": len(found), "extra_seconds": round(extra, 3), "share": round(share, 4)},
@@ -56,15 +61,16 @@ def check_regressions(analysis: StatementAnalysis) -> CheckVerdict:
 def check_slow(analysis: StatementAnalysis, slow_seconds: float) -> CheckVerdict:
     """Judge that no query takes longer than a call may."""
     found = [each for each in analysis.findings if each.kind is FindingKind.SLOW]
-    if analysis.hindrance is not None:
-        summary = "not known: statements are not tracked"
-    elif found:
+    unknown = _why_unknown(analysis)
+    if found:
         summary = _name_queries(found)
+    elif unknown is not None:
+        summary = f"not known: {unknown}"
     else:
         summary = f"no query takes more than {format_seconds(slow_seconds)} a call on average"
     return CheckVerdict(
         "no_slow_queries",
-        passed=not found and analysis.hindrance is None,
+        passed=not found and unknown is None,
         is_error=False,
         summary=summary,
         metadata={"slow": len(found)},
@@ -93,6 +99,17 @@ def check_baseline(slower: Sequence[QueryKey], *, has_readings: bool) -> CheckVe
         summary=summary,
         metadata={"slower": len(slower)},
     )
+
+
+def _why_unknown(analysis: StatementAnalysis) -> str | None:
+    """Return why nobody can say that a window is well."""
+    if analysis.hindrance is not None:
+        return "statements are not tracked"
+    if analysis.counts_nothing:
+        return "nothing is counted"
+    if analysis.activity is not None and analysis.activity.is_another_servers:
+        return "the server was exchanged, and what the new one counted before is not known"
+    return None
 
 
 def _name_queries(found: Sequence[Finding]) -> str:

@@ -30,12 +30,15 @@ class Delta:
     """Of the statements that did anything."""
     was_reset: bool
     """All counters began anew since the reading before; `since` is when they did."""
+    is_another_servers: bool
+    """They are another server's: of what it counted when, nothing is known but what its entries say; `since` is then when
+    the reading before was taken."""
     begun_anew: int
     """Entries that began anew by themselves: evicted and come back, or reset one by one."""
     gone: int
     """Entries of the reading before that are not there any more."""
     deallocations: int
-    """How often entries were evicted in the meantime."""
+    """How often entries were evicted in the meantime; 0 where that is not known."""
 
 
 def diff_readings(previous: StatementReading | None, current: StatementReading) -> Delta:
@@ -51,6 +54,7 @@ def diff_readings(previous: StatementReading | None, current: StatementReading) 
             until=current.taken_at,
             counters={key: entry.counters for key, entry in current.entries.items()},
             was_reset=previous is not None,
+            is_another_servers=False,
             begun_anew=0,
             gone=0,
             deallocations=current.deallocations,
@@ -65,6 +69,7 @@ def diff_readings(previous: StatementReading | None, current: StatementReading) 
                 if entry.since is not None and entry.since > previous.taken_at
             },
             was_reset=True,
+            is_another_servers=True,
             begun_anew=0,
             gone=0,
             deallocations=0,
@@ -78,10 +83,11 @@ def diff_readings(previous: StatementReading | None, current: StatementReading) 
             found[key] = entry.counters
             continue
         known += 1
-        if entry.counters == old.counters and entry.since == old.since:
+        if entry == old:
             continue
-        if _goes_on(old, entry):
-            found[key] = Counters._make(map(sub, entry.counters, old.counters))
+        if _goes_on(old, entry, previous.taken_at):
+            if entry.counters != old.counters:
+                found[key] = Counters._make(map(sub, entry.counters, old.counters))
         else:
             begun_anew += 1
             found[key] = entry.counters
@@ -90,15 +96,19 @@ def diff_readings(previous: StatementReading | None, current: StatementReading) 
         until=current.taken_at,
         counters=found,
         was_reset=False,
+        is_another_servers=False,
         begun_anew=begun_anew,
         gone=len(before) - known,
         deallocations=max(current.deallocations - previous.deallocations, 0),
     )
 
 
-def _goes_on(old: Entry, new: Entry) -> bool:
-    """Whether an entry is still the one of the reading before."""
-    if old.since != new.since:
+def _goes_on(old: Entry, new: Entry, read_at: datetime) -> bool:
+    """Whether an entry is still the one of the reading before.
+
+    An update of the extension makes known when an entry began, and counts on.
+    """
+    if new.since is not None and new.since != old.since and (old.since is not None or new.since > read_at):
         return False
     before, now = old.counters, new.counters
     if any(map(_is_less, now, before)):
@@ -129,9 +139,17 @@ def join_activity(kept: Activity | None, delta: Delta | None) -> Activity | None
         return kept
     queries = add_up(delta.counters.items())
     if kept is None:
-        return Activity(delta.since, delta.until, queries)
+        return Activity(
+            delta.since,
+            delta.until,
+            queries,
+            is_cut=delta.was_reset or delta.deallocations > 0,
+            is_another_servers=delta.is_another_servers,
+        )
     return Activity(
         min(kept.since, delta.since),
         max(kept.until, delta.until),
         add_up([*kept.queries.items(), *queries.items()]),
+        is_cut=kept.is_cut or delta.was_reset or delta.deallocations > 0,
+        is_another_servers=kept.is_another_servers or delta.is_another_servers,
     )

@@ -1,6 +1,5 @@
 """What is told of single queries: their texts, who asked them, how they are planned, their last windows. Not here: which."""
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +33,8 @@ class QueryDetails:
         default_factory=dict[QueryKey, Sequence[tuple[str, float]]]
     )
     """(window, execution seconds), oldest first."""
+    notes: tuple[str, ...] = ()
+    """What is missing."""
 
 
 def read_details(
@@ -70,13 +71,13 @@ def read_details(
     """
     queries = tuple(dict.fromkeys([*shown, *(each.query for each in findings)]))
     users = _merge_users(ops, identity, window, queries, delta, user_names)
-    texts, planned = _read_texts(session, ops, identity, queries, findings)
+    texts, planned, trouble = _read_texts(session, ops, identity, queries, findings)
     plans = _explain(session, findings, planned, users, settings, deadline, is_ours=is_ours)
     histories = {}
     if ops is not None and shown:
         with ops.session() as remembered:
             histories = read_histories(remembered, identity, shown, HISTORY_WINDOWS)
-    return QueryDetails(texts, users, plans, histories)
+    return QueryDetails(texts, users, plans, histories, () if trouble is None else (trouble,))
 
 
 def _merge_users(
@@ -105,16 +106,16 @@ def _read_texts(
     identity: DatabaseIdentity,
     queries: Sequence[QueryKey],
     findings: Sequence[Finding],
-) -> tuple[dict[int, str], dict[int, str]]:
-    """Return the texts that may be shown, and as the server has them those that may have to be planned."""
+) -> tuple[dict[int, str], dict[int, str], str | None]:
+    """Return the texts that may be shown, as the server has them those that may have to be planned, and what hindered."""
     ids = list(dict.fromkeys(key.query_id for key in queries))
     texts: dict[int, str] = {}
     if ops is not None and ids:
         with ops.session() as remembered:
             texts = list_texts(remembered, identity, ids)
     planned = {each.query.query_id for each in findings if each.kind is not FindingKind.VANISHED}
-    raw = read_texts(session, planned | (set(ids) - texts.keys()))
-    return texts | {query_id: tidy_text(text) for query_id, text in raw.items()}, raw
+    raw, trouble = read_texts(session, planned | (set(ids) - texts.keys()))
+    return texts | {query_id: tidy_text(text) for query_id, text in raw.items()}, raw, trouble
 
 
 def _explain(
@@ -133,6 +134,4 @@ def _explain(
     wanted = [(key.query_id, users[key][0] if users.get(key) else None) for key in ordered[:PLANS]]
     if not settings.explain:
         return plans | {query_id: Plan(None, "performance.explain is off") for query_id, _ in wanted}
-    if time.monotonic() >= deadline:
-        return plans | {query_id: Plan(None, "the time of the task was used up") for query_id, _ in wanted}
-    return plans | explain_queries(session, texts, wanted, is_ours=is_ours)
+    return plans | explain_queries(session, texts, wanted, is_ours=is_ours, deadline=deadline)

@@ -80,6 +80,10 @@ class Activity:
     since: datetime
     until: datetime
     queries: Mapping[QueryKey, Counters]
+    is_cut: bool = False
+    """Counters began anew or were evicted in it: that a query is missing says nothing."""
+    is_another_servers: bool = False
+    """The server was exchanged in it (a failover): what is missing was not seen."""
 
     @property
     def exec_seconds(self) -> float:
@@ -93,7 +97,8 @@ class Usual:
 
     counters: Counters
     highest_mean_seconds: float | None
-    """Mean of its slowest window among those with calls enough to judge; None when there is none."""
+    """Mean of its slowest window among those with calls enough to judge, of twenty or more the 95th percentile; None when
+    there is none."""
     windows: int
     """In how many windows it was seen."""
 

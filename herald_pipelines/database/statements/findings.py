@@ -1,6 +1,6 @@
 """Pure: which queries became slower, came, went or are slow, by thresholds and with the reason. Not here: their plans."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -49,7 +49,7 @@ class Finding:
 
 
 def judge_queries(
-    activity: Activity, baseline: Baseline | None, thresholds: PerformanceSettings
+    activity: Activity, baseline: Baseline | None, thresholds: PerformanceSettings, *, is_counted: bool = True
 ) -> tuple[Finding, ...]:
     """Judge every query of a window, those first that cost most; regressions first of all.
 
@@ -61,12 +61,13 @@ def judge_queries(
         activity: the window.
         baseline: what is usual; None: only slow queries can be told.
         thresholds: of the database.
+        is_counted: whether the server counts at all; else no query has vanished.
     """
     found = [
         *_find_regressions(activity, baseline, thresholds),
         *_find_slow(activity, thresholds),
         *_find_new(activity, baseline, thresholds),
-        *_find_vanished(activity, baseline, thresholds),
+        *(_find_vanished(activity, baseline, thresholds) if is_counted and not activity.is_cut else ()),
     ]
     order = list(FindingKind)
     return tuple(sorted(found, key=lambda each: (order.index(each.kind), -each.extra_seconds, each.query)))
@@ -83,6 +84,12 @@ def is_slower(now: Counters, usual: Usual, thresholds: PerformanceSettings) -> b
         and mean - before >= thresholds.regression_seconds
         and mean > (usual.highest_mean_seconds or 0.0)
     )
+
+
+def count_once(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings whose time may be summed: that of a nested statement is within its caller's, if that is one."""
+    found = list(findings)
+    return [each for each in found if each.query.toplevel] or found
 
 
 def format_duration(seconds: float) -> str:

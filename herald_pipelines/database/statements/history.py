@@ -134,7 +134,13 @@ def read_activity(ops: Session, identity: DatabaseIdentity, window: str) -> Acti
     if span["since"] is None:
         return None
     rows = ops.fetch("statements/sum_window", **about(identity), window=window)
-    return Activity(span["since"], span["until"], {query_of(row): counters_of(row) for row in rows})
+    return Activity(
+        span["since"],
+        span["until"],
+        {query_of(row): counters_of(row) for row in rows},
+        is_cut=span["is_cut"],
+        is_another_servers=span["is_another_servers"],
+    )
 
 
 def read_users(

@@ -5,7 +5,7 @@ from typing import Any
 
 from herald_pipelines.database.statements.analysis import StatementAnalysis
 from herald_pipelines.database.statements.facts import Baseline, QueryKey
-from herald_pipelines.database.statements.findings import Finding, FindingKind
+from herald_pipelines.database.statements.findings import Finding, FindingKind, count_once
 from herald_pipelines.database.statements.plans import Plan
 
 Row = dict[str, Any]
@@ -47,7 +47,7 @@ def summarize_analysis(analysis: StatementAnalysis) -> dict[str, int | float | s
     """Count what was found."""
     kinds = [each.kind for each in analysis.findings]
     activity, delta = analysis.activity, analysis.delta
-    regressions = [each for each in analysis.findings if each.kind is FindingKind.REGRESSION]
+    regressions = count_once(each for each in analysis.findings if each.kind is FindingKind.REGRESSION)
     return {
         "statements": len(analysis.reading.entries) if analysis.reading else 0,
         "queries": len(activity.queries) if activity else 0,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from herald_pipelines.database.statements.facts import Counters, Entry, StatementKey, StatementReading
-from herald_pipelines.errors import PermanentFailure
+from herald_pipelines.errors import HeraldError, PermanentFailure, TransientFailure
 from herald_pipelines.resources.postgres import Row, Session
 from herald_pipelines.values import quote_identifier
 
@@ -17,6 +17,8 @@ OLDEST_VERSION = (1, 9)
 """Of PostgreSQL 14: the first with toplevel and pg_stat_statements_info."""
 FIRST_WITH_SINCE = (1, 11)
 """Of PostgreSQL 17: stats_since, and another name for the time of reading blocks."""
+ATTEMPTS = 3
+"""Readings, where a reset falls into each."""
 
 
 COUNTS_NOTHING = (
@@ -35,6 +37,8 @@ class Statements:
     """Why there is no reading, and what to do about it."""
     notes: tuple[str, ...]
     """What makes the reading less than it could be."""
+    counts_nothing: bool = False
+    """The server is told to count no statement."""
 
 
 def read_statements(session: Session) -> Statements:
@@ -52,10 +56,18 @@ def read_statements(session: Session) -> Statements:
         return Statements(None, {}, hindrance, ())
     session.execute(f"set search_path = pg_catalog, {quote_identifier(found['schema'])}")
     try:
-        # Before the entries, so that a reset in between is noticed by the next reading.
-        state = session.fetch_one("statements/read_state")
         has_since = _version(found["version"]) >= FIRST_WITH_SINCE
-        rows = session.fetch("statements/read_counters_since" if has_since else "statements/read_counters")
+        state = session.fetch_one("statements/read_state")
+        for _ in range(ATTEMPTS):
+            rows = session.fetch(
+                "statements/read_counters_since" if has_since else "statements/read_counters"
+            )
+            after = session.fetch_one("statements/read_state")
+            if after["stats_reset_at"] == state["stats_reset_at"]:
+                break
+            state = after  # else the next reading would count once more what is read here
+        else:
+            raise TransientFailure(f"pg_stat_statements on {session.database} is reset again and again")
         user_names = {row["oid"]: row["name"] for row in session.fetch("statements/list_users")}
     except PermanentFailure as error:
         # What may be done with an extension can be taken from PUBLIC.
@@ -68,12 +80,19 @@ def read_statements(session: Session) -> Statements:
     )
     oids = {key.user_oid for key in reading.entries}
     return Statements(
-        reading, {oid: user_names.get(oid, str(oid)) for oid in oids}, None, tuple(_notes(state))
+        reading,
+        {oid: user_names.get(oid, str(oid)) for oid in oids},
+        None,
+        tuple(_notes(state)),
+        state["counts_nothing"],
     )
 
 
-def read_texts(session: Session, query_ids: Collection[int]) -> dict[int, str]:
-    """Return the texts of queries as they are kept by the server, by query id; those that it has lost are left out.
+def read_texts(session: Session, query_ids: Collection[int]) -> tuple[dict[int, str], str | None]:
+    """Return the texts of queries as they are kept by the server, by query id, and why there are none.
+
+    Those that it has lost are left out. One text of any database that has no form in the encoding of this one, or of the
+    client, keeps all of them from being read.
 
     The server reads its whole file of texts for it, so it is asked once.
 
@@ -82,9 +101,14 @@ def read_texts(session: Session, query_ids: Collection[int]) -> dict[int, str]:
         query_ids: of the entries.
     """
     if not query_ids:
-        return {}
-    rows = session.fetch("statements/read_texts", query_ids=list(query_ids))
-    return {row["query_id"]: row["query"] for row in rows if row["query"] is not None}
+        return {}, None
+    try:
+        rows = session.fetch("statements/read_texts", query_ids=list(query_ids))
+    except HeraldError as error:
+        if session.connection.closed:
+            raise
+        return {}, f"the texts of statements cannot be read: {error.message.partition(': ')[2]}"
+    return {row["query_id"]: row["query"] for row in rows if row["query"] is not None}, None
 
 
 def _find_hindrance(found: Row) -> str | None:

@@ -2,10 +2,12 @@
 
 pg_stat_statements puts $1 in the place of constants, with two exceptions: utility statements (CREATE ROLE ... PASSWORD 'x')
 keep theirs, and so does a text whose entry was evicted while its statement ran. So of utility statements only the leading
-keywords are kept, and of all others no literal and no comment, where applications put the ids of their users.
+keywords are kept, and of all others no literal and no comment, where applications put the ids of their users. Numbers are
+literals, but for the modifiers of types, numeric(10, 2), and ordinals, order by 1, which are no constants to it.
 """
 
 import re
+import string
 
 PLANNABLE = frozenset({"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "TABLE"})
 """First words of what the planner plans; everything else is a utility statement."""
@@ -22,17 +24,27 @@ _KEYWORDS = re.compile(
     "|TRUNCATE|TYPE|UNIQUE|UNLISTEN|UNLOGGED|USER|VACUUM|VIEW"
 )
 _HIDDEN = "'***'"
-# Whichever begins first in a text: a comment, a quoted name, a dollar-quoted body, a string (E'' knows backslashes).
+# Whichever begins first in a text: a comment, a quoted name, a dollar-quoted body, a string (E'' knows backslashes), what
+# pg_stat_statements leaves of numbers (a type's modifiers, ordinals), any other number.
 _PIECE = re.compile(
     r"""
-    (?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) )
+    (?P<comment> --[^\n\r]* | /\* )
     | (?P<name> "(?:[^"]|"")*(?:"|\Z) )
     | (?P<string> (?P<tag>(?<![\w$])\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$).*?(?:(?P=tag)|\Z)
         | (?<!\w)[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)
-        | (?:(?<!\w)(?:[uU]&|[xXbBnN]))?'(?:[^']|'')*(?:'|\Z) )
+        | (?P<plain>(?:(?<!\w)(?:[uU]&|[xXbBnN]))?'(?:[^']|'')*(?:'|\Z)) )
+    | (?P<kept> \b(?i:numeric|decimal|dec|float|n?char|character|varchar|varying|bit|time|timestamp|interval|second)
+            \s*\(\s*\d{1,4}(?:\s*,\s*-?\d{1,4})?\s*\)
+        | \b(?i:order|group)\s+(?i:by)\s+\d{1,2}\b(?:\s+(?i:asc|desc))?(?:\s*,\s*\d{1,2}\b(?:\s+(?i:asc|desc))?)* )
+    | (?P<number> (?<![\w$\x80-\U0010ffff])(?:\d[\w.]*|\.\d\w*)(?:(?<=[eE])[+-]\d+)? )
     """,
     re.VERBOSE | re.DOTALL,
 )
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_WORD = re.compile(r"[\w$\x80-\U0010ffff]+")
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_ESCAPED_NAME = re.compile(r'[uU]&"')
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def tidy_text(text: str) -> str:
@@ -43,7 +55,7 @@ def tidy_text(text: str) -> str:
     >>> tidy_text("alter role alice password 'hunter2'")
     'ALTER ROLE ...'
     """
-    bare = " ".join(_PIECE.sub(_hide, text).split())
+    bare = " ".join(_hide(text).split())
     if first_word(bare) in PLANNABLE:
         return bare if len(bare) <= LONGEST else f"{bare[:LONGEST]}..."
     words: list[str] = []
@@ -59,17 +71,30 @@ def why_not_planned(text: str) -> str | None:
 
     EXPLAIN goes with the text in one message, and the server would run what follows a semicolon.
 
-    >>> why_not_planned("select 1 ; drop table players")
+    >>> why_not_planned("select $1 ; drop table players")
     'its text holds a semicolon'
     """
-    bare = _PIECE.sub(_hide, text)
+    bare = _hide(text)
     if first_word(bare) not in PLANNABLE:
         return "a utility statement has no plan"
-    if _HIDDEN in bare:
-        return "its text was kept with its constants, which are not shown"
     if ";" in text or "\0" in text:
         return "its text holds a semicolon"
+    if _HIDDEN in bare:
+        return "its text was kept with its constants, which are not shown"
+    if _ESCAPED_NAME.search(text):
+        return "its text holds names in escapes"
     return None
+
+
+def names_in(text: str) -> list[str]:
+    """Return every word and quoted name of a text that may be planned, and as an unquoted one may be meant.
+
+    >>> names_in('select Shop.F(x) from "Odd ""one"')
+    ['F', 'Odd', 'Odd "one', 'Shop', 'f', 'from', 'odd', 'odd "one', 'one', 'select', 'shop', 'x']
+    """
+    quoted = (each.replace('""', '"') for form in (text, _hide(text)) for each in _QUOTED.findall(form))
+    found = {*_WORD.findall(text), *quoted}
+    return sorted({form for each in found for form in (each, each.lower(), each.translate(_SMALL))})
 
 
 def first_word(text: str) -> str:
@@ -82,7 +107,30 @@ def first_word(text: str) -> str:
     return found[1].upper() if found else ""
 
 
-def _hide(match: re.Match[str]) -> str:
-    if match["comment"] is not None:
-        return " "
-    return match[0] if match["name"] is not None else _HIDDEN
+def _hide(text: str) -> str:
+    """Return a text without comments, and without what constants say."""
+    parts: list[str] = []
+    at = 0
+    while piece := _PIECE.search(text, at):
+        parts.append(text[at : piece.start()])
+        at = piece.end()
+        if piece["comment"] is not None:
+            parts.append(" ")
+            at = _end_of_comment(text, piece.start()) if piece[0] == "/*" else at
+        elif piece["plain"] is not None and "\\'" in piece[0]:
+            # Where it ends is known to the server alone, by standard_conforming_strings.
+            return "".join([*parts, _HIDDEN])
+        else:
+            is_shown = piece["name"] is not None or piece["kept"] is not None
+            parts.append(piece[0] if is_shown else _HIDDEN)
+    return "".join([*parts, text[at:]])
+
+
+def _end_of_comment(text: str, start: int) -> int:
+    """Return where a comment ends; they nest."""
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(text, start):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    return len(text)

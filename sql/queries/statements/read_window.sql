@@ -1,4 +1,9 @@
-select min(r.since) as since, max(r.taken_at) as until, sum(r.evictions)::bigint as evictions, bool_or(r.was_reset) as was_reset
+-- A reset gives its own time as the beginning of what was counted, another server's counters that of the reading before.
+select
+    min(r.since) as since,
+    max(r.taken_at) as until,
+    bool_or(r.was_reset or r.evictions > 0) as is_cut,
+    bool_or(r.was_reset and r.since <> r.stats_reset_at) as is_another_servers
 from herald.statement_reading as r
 where r.database = %(database)s
     and r.system_identifier = %(system_identifier)s

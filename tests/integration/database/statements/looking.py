@@ -25,6 +25,10 @@ analyze public.t;
 
 def prepare(url: str) -> None:
     execute(url, "create extension pg_stat_statements")
+    prepare_table(url)
+
+
+def prepare_table(url: str) -> None:
     execute(url, TABLE)
     own = "(select oid from pg_database where datname = current_database())"
     execute(url, f"select pg_stat_statements_reset(0, {own}, 0)")

@@ -5,11 +5,12 @@ import uuid
 import psycopg2
 import pytest
 from bank import as_role, execute
-from looking import KEPT, READ, ask, calls_of, kept_calls, look, prepare, row_of
+from looking import KEPT, READ, ask, calls_of, kept_calls, look, prepare, prepare_table, row_of
 
-from herald_pipelines.database.statements.checks import check_tracking
+from herald_pipelines.database.statements.checks import check_regressions, check_slow, check_tracking
 from herald_pipelines.database.statements.deltas import diff_readings
 from herald_pipelines.database.statements.history import read_last_reading, record_reading
+from herald_pipelines.database.statements.report import describe_analysis
 from herald_pipelines.database.statements.store import COUNTS_NOTHING, read_statements
 from herald_pipelines.errors import PermanentFailure
 from herald_pipelines.resources.embedded import EmbeddedServer
@@ -90,6 +91,68 @@ def test_a_reset_of_one_entry_counts_what_came_after_it(database_url: str, ops: 
     assert calls_of(analysis, "select count(*) from public.t") == 2
     assert analysis.delta is not None
     assert analysis.delta.begun_anew == 1
+
+
+@on_18
+def test_an_update_of_the_extension_counts_nothing_twice(database_url: str, ops: Postgres) -> None:
+    execute(database_url, "create extension pg_stat_statements version '1.10'")
+    prepare_table(database_url)
+    ask(database_url, 5)
+    assert calls_of(look(database_url, ops, "2026-11-24")) == 5
+    execute(database_url, "alter extension pg_stat_statements update")
+    ask(database_url, 2)
+    assert calls_of(look(database_url, ops, "2026-11-25")) == 2
+
+
+@on_18
+def test_after_a_failover_nothing_is_called_well(database_url: str, ops: Postgres) -> None:
+    prepare(database_url)
+    ask(database_url, 5)
+    look(database_url, ops, "2026-11-24")
+    # The new server has counted since long before the reading.
+    execute(ops.url, "update herald.statement_reading set stats_reset_at = stats_reset_at - interval '1 day'")
+    look(database_url, ops, "2026-11-25")
+    analysis = look(database_url, ops, "2026-11-25")
+    for check in (check_regressions(analysis), check_slow(analysis, 60)):
+        assert not check.passed
+        assert check.summary.startswith("not known: the server was exchanged")
+    assert analysis.activity is not None
+    assert analysis.activity.is_cut
+    assert check_slow(look(database_url, ops, "2026-11-26"), 60).passed
+
+
+@on_18
+def test_texts_of_another_encoding_cost_the_texts_alone(server: TestServer, ops: Postgres) -> None:
+    utf8 = server.create_database()
+    found: dict[str, str] = {}
+    for encoding in ("LATIN1", "SQL_ASCII"):
+        name = f"{encoding.lower()}_{uuid.uuid4().hex[:8]}"
+        execute(
+            server.url("postgres"),
+            f"create database {name} encoding '{encoding}' locale 'C' template template0",
+        )
+        url = found[encoding] = server.url(name)
+        execute(url, "create extension pg_stat_statements; create table public.t (id int, v int)")
+    try:
+        ask(found["LATIN1"], 3)
+        execute(utf8, 'create extension pg_stat_statements; select 1 as "😀"')
+        analysis = look(found["LATIN1"], ops, name="latin")
+        assert sum(row["calls"] for row in describe_analysis(analysis)["queries"]) >= 3
+        assert any("texts of statements cannot be read: character with" in note for note in analysis.notes)
+        connection = psycopg2.connect(found["SQL_ASCII"], options="-c client_encoding=SQL_ASCII")
+        connection.cursor().execute(b'select 1 as "caf\xe9"')
+        connection.close()
+        analysis = look(found["SQL_ASCII"], ops, name="ascii")
+        assert analysis.reading is not None
+        assert any("cannot be read: invalid byte sequence" in note for note in analysis.notes)
+    finally:
+        # Nobody else on this server could read a text.
+        execute(utf8, "select pg_stat_statements_reset()")
+        for url in found.values():
+            execute(
+                server.url("postgres"),
+                f"drop database {url.rpartition('/')[2].partition('?')[0]} with (force)",
+            )
 
 
 def test_counters_survive_a_restart(server: TestServer, ops: Postgres, pg18: TestServer) -> None:
@@ -227,8 +290,11 @@ def test_counting_that_is_switched_off_is_told_of(server: TestServer, ops: Postg
         assert COUNTS_NOTHING not in watched.notes
         name = execute(url, "select current_database()")[0][0]
         execute(url, f"alter database {name} set pg_stat_statements.track = 'none'")
-        off = check_tracking(look(url, ops, "2026-11-25"))
+        analysis = look(url, ops, "2026-11-25")
+        off = check_tracking(analysis)
         assert (off.passed, off.summary.startswith("nothing is counted: ")) == (False, True)
+        for check in (check_regressions(analysis), check_slow(analysis, 60)):
+            assert (check.passed, check.summary) == (False, "not known: nothing is counted")
     finally:
         execute(url, f"drop role {role}")
 

@@ -1,5 +1,6 @@
 """What is found of real queries: a dropped index, plans and who may make them, baselines."""
 
+import math
 import uuid
 
 import pytest
@@ -10,6 +11,7 @@ from herald_pipelines.database.statements.baselines import read_baseline, sum_up
 from herald_pipelines.database.statements.checks import check_regressions, check_slow
 from herald_pipelines.database.statements.findings import FindingKind
 from herald_pipelines.database.statements.plans import Plan, explain_queries
+from herald_pipelines.errors import HeraldError
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.resources.queries import sql_root
 from herald_pipelines.settings import PerformanceSettings
@@ -17,6 +19,7 @@ from herald_pipelines.values import quote_identifier, utc_now
 from servers import TestServer
 
 on_18 = pytest.mark.parametrize("server", ["pg18"], indirect=True)
+LATE = math.inf
 SLOW = "select pg_sleep(0.3)"
 # Whoever plans a query with it runs it, with rights of his own.
 TRAP = """
@@ -159,7 +162,9 @@ def test_planning_executes_and_changes_nothing(server: TestServer) -> None:
         8: "select $1 + from public.t",
     }
     with Postgres(url, "platform").session(autocommit=True) as session:
-        plans = explain_queries(session, texts, [(each, None) for each in (*texts, 9)], is_ours=True)
+        plans = explain_queries(
+            session, texts, [(each, None) for each in (*texts, 9)], is_ours=True, deadline=LATE
+        )
         # The session goes on, in no transaction, as it was.
         assert session.execute("select count(*) as n from public.t") == [{"n": 200000}]
         assert session.execute("show search_path") == [{"search_path": "pg_catalog"}]
@@ -177,6 +182,105 @@ def test_planning_executes_and_changes_nothing(server: TestServer) -> None:
 
 
 @on_18
+def test_a_text_that_fails_as_if_the_server_were_gone_costs_its_plan_alone(server: TestServer) -> None:
+    url = server.create_database()
+    for number, state in enumerate(("08006", "57P01")):
+        execute(
+            url,
+            f"create function public.away{number}() returns int immutable language plpgsql as"
+            f" $$ begin raise sqlstate '{state}'; end $$",
+        )
+    texts = {1: "select public.away0()", 2: "select public.away1()", 3: "select $1::int"}
+    with Postgres(url, "platform").session(autocommit=True) as session:
+        plans = explain_queries(session, texts, [(each, None) for each in texts], is_ours=True, deadline=LATE)
+        assert {each for each, plan in plans.items() if plan.text} == {3}
+        late = explain_queries(session, texts, [(3, None)], is_ours=True, deadline=-math.inf)
+        assert late == {3: Plan(None, "the time of the task was used up")}
+        execute(url, f"select pg_terminate_backend({session.connection.info.backend_pid})")
+        with pytest.raises(HeraldError):
+            explain_queries(session, texts, [(3, None)], is_ours=True, deadline=LATE)
+
+
+CARRIERS = {
+    "view": ("create view app.v as select * from app.t where n = app.leak()", "select * from app.v"),
+    "default of an argument": (
+        "create function app.given(n int default app.leak()) returns int language plpgsql as $$ begin return n; end $$",
+        "select app.given()",
+    ),
+    "policy": (
+        "alter table app.t enable row level security; create policy p on app.t using (n > app.leak())",
+        "select * from app.t",
+    ),
+    "index": ("create index i on app.t ((n + app.leak()))", "select * from app.t where n > $1"),
+    "operator": (
+        """create function app.same(a int, b int) returns bool volatile language plpgsql as
+            $$ begin raise notice 'ran as %', current_user; return a = b; end $$;
+        create operator app.=== (leftarg = int, rightarg = int, function = app.same, restrict = eqsel)""",
+        "select * from app.t where n operator(app.===) length(current_user::text)",
+    ),
+}
+
+
+@on_18
+def test_no_function_of_others_is_run_by_planning(server: TestServer) -> None:
+    url = server.create_database()
+    low = f"low_{uuid.uuid4().hex}"
+    execute(url, (sql_root() / "roles" / "observe.sql").read_text())
+    execute(url, f"create role {low}")
+    password = uuid.uuid4().hex
+    statements = (
+        f"alter role herald_observe password '{password}'",
+        f"create schema app authorization {low}",
+        f"set role {low}",
+        "create table app.t (n int); insert into app.t select g % 5 from generate_series(1, 1000) g; analyze app.t",
+        """create function app.leak() returns int immutable language plpgsql as
+            $$ begin raise notice 'ran as %', current_user; return 1; end $$""",
+        # These are never planned with.
+        "create function app.touch() returns trigger language plpgsql as $$ begin return new; end $$",
+        "create trigger touched before insert on app.t for each row execute function app.touch()",
+        "create function app.next() returns int language plpgsql as $$ begin return 1; end $$",
+        "alter table app.t alter n set default app.next()",
+        "grant usage on schema app to herald_observe; grant select on app.t to herald_observe",
+        "alter default privileges in schema app grant select on tables to herald_observe",
+    )
+    execute(url, ";".join(statements))
+    try:
+        with Postgres(as_role(url, "herald_observe", password), "shop").session(autocommit=True) as session:
+
+            def plan(text: str, *, is_ours: bool) -> tuple[Plan, bool]:
+                session.take_notices()
+                [plan] = explain_queries(
+                    session, {1: text}, [(1, None)], is_ours=is_ours, deadline=LATE
+                ).values()
+                return plan, any("ran as herald_observe" in each for each in session.take_notices())
+
+            named = 'select n from app.t where n = app."leak"()'
+            assert plan(named, is_ours=True)[1]
+            for text in (named, "select app . LEAK ()", "select * from app.t where app.leak() = n"):
+                refused, ran = plan(text, is_ours=False)
+                assert not ran
+                assert refused.reason == "planning it could run app.leak, which is not PostgreSQL's own"
+            free = "select n, count(*) from app.t where n > $1 group by 1"
+            assert plan(free, is_ours=False)[0].text is not None
+            for carrier, (made, text) in CARRIERS.items():
+                execute(url, f"begin; set local role {low}; {made}; commit")
+                assert plan(text, is_ours=True)[1], carrier
+                refused, ran = plan(text, is_ours=False)
+                assert not ran, carrier
+                assert refused.reason is not None
+                assert refused.reason.startswith("planning it could run app."), carrier
+                execute(
+                    url,
+                    "drop view if exists app.v; drop function if exists app.given; drop index if exists app.i;"
+                    "drop policy if exists p on app.t; alter table app.t disable row level security;"
+                    "drop operator if exists app.=== (int, int); drop function if exists app.same",
+                )
+                assert plan(free, is_ours=False)[0].text is not None
+    finally:
+        execute(url, f"drop owned by {low} cascade; drop role {low}")
+
+
+@on_18
 def test_names_mean_what_they_mean_to_the_role_that_asks(server: TestServer) -> None:
     url = server.create_database()
     role = f"Ann$user {uuid.uuid4().hex}"
@@ -190,7 +294,9 @@ def test_names_mean_what_they_mean_to_the_role_that_asks(server: TestServer) -> 
         def planned() -> str | None:
             with Postgres(url, "platform").session(autocommit=True) as session:
                 users = [(1, role)]
-                return explain_queries(session, {1: "select * from things"}, users, is_ours=True)[1].text
+                return explain_queries(
+                    session, {1: "select * from things"}, users, is_ours=True, deadline=LATE
+                )[1].text
 
         def schema_of(plan: str | None) -> bool:
             return plan is not None and plan.startswith("Seq Scan on things")

@@ -1,5 +1,6 @@
 """What is counted between two readings, whatever began anew in between."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -58,7 +59,7 @@ def test_what_did_nothing_is_left_out_and_what_is_new_counts_whole() -> None:
 def test_a_reset_of_all_counts_what_came_after_it() -> None:
     reset_at = BEGAN + 1.5 * DAY
     delta = diff_readings(read(1, {KEY: counted(40)}), read(2, {KEY: counted(70)}, reset_at=reset_at))
-    assert (delta.since, delta.was_reset) == (reset_at, True)
+    assert (delta.since, delta.was_reset, delta.is_another_servers) == (reset_at, True, False)
     assert delta.counters == {KEY: counted(70)}
 
 
@@ -77,7 +78,11 @@ def test_another_server_proves_nothing_but_what_says_when_it_began() -> None:
     )
     delta = diff_readings(before, promoted)
     assert delta.was_reset
+    assert delta.is_another_servers
     assert delta.counters == {young: counted(5)}
+    activity = join_activity(join_activity(None, diff_readings(None, before)), delta)
+    assert activity is not None
+    assert (activity.is_cut, activity.is_another_servers) == (True, True)
 
 
 def test_an_entry_that_fell_began_anew() -> None:
@@ -95,6 +100,17 @@ def test_an_entry_that_says_it_began_later_began_anew_whatever_its_counters() ->
         read(1, {KEY: counted(40)}, since=BEGAN), read(2, {KEY: counted(90)}, since=BEGAN + 1.2 * DAY)
     )
     assert (delta.counters, delta.begun_anew) == ({KEY: counted(90)}, 1)
+
+
+def test_an_update_of_the_extension_begins_nothing_anew() -> None:
+    """Since version 1.11 entries tell when they began: they were there before, all the same."""
+    other, gone = KEY._replace(user_oid=11), KEY._replace(user_oid=12)
+    before = read(2, {KEY: counted(40), other: counted(7), gone: counted(9)})
+    after = read(3, {KEY: counted(90), other: counted(7)}, since=BEGAN + DAY)
+    back = read(3, {gone: counted(10)}, since=BEGAN + 2.5 * DAY)
+    delta = diff_readings(before, replace(after, entries={**after.entries, **back.entries}))
+    assert delta.counters == {KEY: counted(50, 5.0), gone: counted(10)}
+    assert delta.begun_anew == 1
 
 
 def test_an_entry_born_while_the_reading_before_was_taken_is_not_counted_twice() -> None:

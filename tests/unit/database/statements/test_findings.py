@@ -1,5 +1,6 @@
 """Which queries are told of, by thresholds at their edges."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from herald_pipelines.database.statements.facts import (
     QueryKey,
     Usual,
 )
-from herald_pipelines.database.statements.findings import Finding, FindingKind, judge_queries
+from herald_pipelines.database.statements.findings import Finding, FindingKind, count_once, judge_queries
 from herald_pipelines.settings import PerformanceSettings
 
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
@@ -110,6 +111,26 @@ def test_vanished_is_told_of_steady_heavy_queries_in_a_long_window() -> None:
     assert found(window({}, hours=11), usual(heavy)) == []
     assert found(window({}), usual(heavy, windows=2, seen=2)) == []
     assert found(window({}), usual({QUERY: did(10, 0.1)})) == []
+
+
+def test_nothing_is_called_vanished_where_counters_were_lost() -> None:
+    heavy, empty = usual({QUERY: did(1000, 0.1)}), window({})
+    assert found(empty, heavy) == [FindingKind.VANISHED]
+    assert found(replace(empty, is_cut=True), heavy) == []
+    assert judge_queries(empty, heavy, DEFAULTS, is_counted=False) == ()
+
+
+def test_a_nested_statement_and_its_caller_are_counted_once() -> None:
+    nested = QueryKey(3, toplevel=False)
+    both = judge_queries(
+        window({QUERY: did(100, 0.3), nested: did(100, 0.3)}),
+        usual({QUERY: did(2000, 0.1), nested: did(2000, 0.1)}),
+        DEFAULTS,
+    )
+    assert [each.query for each in count_once(both)] == [QUERY]
+    assert count_once(each for each in both if each.query == nested) == [
+        each for each in both if each.query == nested
+    ]
 
 
 def test_regressions_come_first_and_then_what_costs_most() -> None:

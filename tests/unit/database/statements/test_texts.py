@@ -2,7 +2,13 @@
 
 import pytest
 
-from herald_pipelines.database.statements.texts import LONGEST, first_word, tidy_text, why_not_planned
+from herald_pipelines.database.statements.texts import (
+    LONGEST,
+    first_word,
+    names_in,
+    tidy_text,
+    why_not_planned,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +22,28 @@ from herald_pipelines.database.statements.texts import LONGEST, first_word, tidy
         ("select $tag$secret$tag$, $$secret$$", "select '***', '***'"),
         ("select * from t where a = u&'secret' or b = X'1F'", "select * from t where a = '***' or b = '***'"),
         ("select 'never ends", "select '***'"),
-        ("select 1 /* never ends", "select 1"),
+        ("select $1 /* never ends", "select $1"),
+        ("select $1 /* a /* b */ token=abc */ from t", "select $1 from t"),
+        ("select $1 /* a /* b */ token=abc", "select $1"),
+        ("select $1 -- a\rfrom t", "select $1 from t"),
+        ("select * from t where card = 4111111111111111", "select * from t where card = '***'"),
+        (
+            "select a + 1.5e-3, .5, 0xFF, 1_000, -7 from t1",
+            "select a + '***', '***', '***', '***', -'***' from t1",
+        ),
+        (
+            "select $12, a1, t2.b3, x$4 from t where y in ($1 /*, ... */)",
+            "select $12, a1, t2.b3, x$4 from t where y in ($1 )",
+        ),
+        (
+            "select x::numeric(10, 2), y::varchar(255) from t group by 1, 2 order by 2 desc, 1",
+            "select x::numeric(10, 2), y::varchar(255) from t group by 1, 2 order by 2 desc, 1",
+        ),
+        ("select varchar_of(4111) order by 4111", "select varchar_of('***') order by '***'"),
+        # What ends where depends on standard_conforming_strings.
+        (r"select 'it\'s secret', 'and this' from t", "select '***'"),
+        (r"select 'C:\' || a, 'b' from t", "select '***'"),
+        (r"select 'a\b' from t", "select '***' from t"),
         ('select "it\'s -- a name" from t', 'select "it\'s -- a name" from t'),
         ("select a$b$c, d$b$e from t", "select a$b$c, d$b$e from t"),
         ("select $1, $2 from t", "select $1, $2 from t"),
@@ -49,6 +76,7 @@ def test_a_long_text_is_cut() -> None:
         "with x as (delete from t returning *) select * from x",
         "merge into t using s on true when matched then delete",
         "values ($1)",
+        "select x::numeric(10, 2) from t order by 1",
         'select ";" || $1'.replace('";"', "$2"),
     ],
 )
@@ -62,11 +90,13 @@ def test_queries_and_dml_may_be_planned(text: str) -> None:
         ("drop table t", "a utility statement has no plan"),
         ("explain select 1", "a utility statement has no plan"),
         ("", "a utility statement has no plan"),
-        ("select 1; drop table t", "its text holds a semicolon"),
+        ("select $1; drop table t", "its text holds a semicolon"),
+        ("select 1 from t", "its text was kept with its constants, which are not shown"),
+        ('select U&"\\0066"($1)', "its text holds names in escapes"),
         ("select 1 /* ; */; commit; drop table t", "its text holds a semicolon"),
         ('select ";"', "its text holds a semicolon"),
         ("select 'a'", "its text was kept with its constants, which are not shown"),
-        ("select ';' ; drop table t", "its text was kept with its constants, which are not shown"),
+        ("select ';' ; drop table t", "its text holds a semicolon"),
         ("/* select */ drop table t", "a utility statement has no plan"),
         ("-- select\ndrop table t", "a utility statement has no plan"),
         ("select 1\0", "its text holds a semicolon"),
@@ -78,3 +108,23 @@ def test_nothing_else_is_planned(text: str, reason: str) -> None:
 
 def test_the_first_word() -> None:
     assert [first_word(text) for text in ("( with x", "select", "", "  1")] == ["WITH", "SELECT", "", ""]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select shop.leak()",
+        "select SHOP . LEAK ()",
+        'select "leak"()',
+        'select x /* " */ , "leak"(x) /* " */ from t',
+        "select x.leak from t x",
+        "select leak\n()",
+    ],
+)
+def test_a_function_is_named_however_it_is_written(text: str) -> None:
+    assert "leak" in names_in(text)
+
+
+def test_odd_names_are_unquoted() -> None:
+    assert 'Odd "näme"' in names_in('select /* " */ "Odd ""näme"""()')
+    assert {"ÉTÉ", "été"} <= set(names_in("select ÉTÉ()"))
