@@ -7,7 +7,7 @@ Not here: judging (rules_host.py).
 import json
 import sys
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any
 
 from herald_pipelines.database.security.facts import PackageAudit, Vulnerability
 from herald_pipelines.database.security.findings import Unreadable
@@ -48,14 +48,16 @@ def parse_audit(text: str) -> PackageAudit | None:
 
     >>> parse_audit('{"dependencies": [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "?"}]}')
     PackageAudit(audited=1, found=(), unknown=('b',))
-    >>> parse_audit("") is None
+    >>> parse_audit("") is parse_audit('{"dependencies": [{"version": "1"}]}') is None
     True
     """
     try:
-        document = cast("dict[str, Any]", json.loads(text))
-        packages: list[dict[str, Any]] = document["dependencies"]
-    except (ValueError, KeyError, TypeError):
+        return _read_audit(json.loads(text)["dependencies"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _read_audit(packages: list[dict[str, Any]]) -> PackageAudit:
     audited = [package for package in packages if "skip_reason" not in package]
     return PackageAudit(
         audited=len(audited),

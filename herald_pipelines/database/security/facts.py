@@ -71,7 +71,7 @@ class DefinerFunction:
     search_path: str | None
     """As it is set for the function; none: the caller's."""
     is_public: bool
-    """Every role may execute it."""
+    """Every role may execute it, and use its schema."""
     is_trigger: bool
     extension: str | None
 

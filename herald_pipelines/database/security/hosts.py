@@ -7,7 +7,7 @@ Not here: judging (rules_host.py), the server's own files, which PostgreSQL guar
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
@@ -28,12 +28,18 @@ GIT_SECONDS = 30
 TRACKED, NOT_TRACKED = 0, 1
 """Exit codes of git ls-files --error-unmatch."""
 
+_CALLED = """(?: pass(?:word|wd|phrase) | secret(?:_access_key)? | token | api_?key ) s? ['"]?"""
+_FIRST = r"""(?![{\[~/|>&*\#'"])"""
 CLEAR = {
-    "a url with a password": re.compile(r"://[^\s:/@'\"]+:[^\s@/'\"]+@"),
+    "a url with a password": re.compile(r"://[^\s:/@'\"]*:[^\s@/'\"]+@"),
     "a password": re.compile(
-        # a value alone on its line, or a word of a command: prose has more words, a reference begins with a brace
-        r"""(?ix) (?: pass(?:word|wd|phrase) | secret(?:_access_key)? | token | api_?key ) s?
-        (?: \s*:\s+ (?P<quote>['"]?) (?![{\[~/|>&*\#]) [^\s'"]{6,} (?P=quote) \s* (?:\#.*)? $ | = [^\s,'"\]}]{4,} )"""
+        # a value alone on its line or quoted, one between braces, a word of a command: prose has more words, a reference
+        # begins with a brace
+        rf"""(?ix) {_CALLED} (?: \s*:\s+ (?: {_FIRST} [^\s'"]{{6,}} | (?P<quote>['"]) {_FIRST} [^'"]{{4,}} (?P=quote) )
+                \s* (?:\#.*)? $
+            | = [^\s,'"\]}}]{{4,}} )
+        | \{{ [^{{}}]* {_CALLED} \s*:\s* (?: (?<=\s) {_FIRST} [^\s,'"{{}}]+ | (?P<mark>['"]) {_FIRST} [^'"]+ (?P=mark) )
+            \s* [,}}]"""
     ),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "an access key of AWS": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
@@ -69,7 +75,7 @@ def read_host_facts(
             FileFacts(str(path), what, _mode(path), _is_tracked(path)) for path, what in said.items()
         ),
         store=_store(settings),
-        text_secrets=_text_secrets(settings.source),
+        text_secrets=_text_secrets(_texts(settings, environ)),
         packages=packages,
     )
 
@@ -141,8 +147,8 @@ def _store(settings: Settings) -> FileFacts | Unreadable:
     url = settings.backup.store
     if url is None:
         path = settings.home.absolute() / DEFAULT_STORE
-        if not path.exists():
-            return Unreadable("there is no store of backups")
+        if isinstance(_mode(path), Unreadable) and not os.path.lexists(path):
+            return Unreadable(f"there is no store of backups, or no way to it: {path}")
     elif url.startswith("file:"):
         path = Path(unquote(urlsplit(url).path))
     else:
@@ -150,17 +156,32 @@ def _store(settings: Settings) -> FileFacts | Unreadable:
     return FileFacts(str(path), "the store of backups", _mode(path))
 
 
-def _text_secrets(source: Path | None) -> tuple[TextSecret, ...] | Unreadable:
-    if source is None:
-        return ()
-    try:
-        return find_clear(str(source), read_text_file(source, MOST_YAML_BYTES).text)
-    except OSError as error:
-        return Unreadable(f"{source}: {explain(error)}")
+def _texts(settings: Settings, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the files that people write settings into."""
+    yield from (path for path in (settings.source, settings.calendar) if path)
+    if home := environ.get("DAGSTER_HOME"):
+        paths = [Path(home).absolute() / name for name in ("dagster.yaml", "workspace.yaml")]
+        yield from (path for path in paths if os.path.lexists(path))
+
+
+def _text_secrets(paths: Iterable[Path]) -> tuple[TextSecret, ...] | Unreadable:
+    found: list[TextSecret] = []
+    for path in paths:
+        try:
+            found += find_clear(str(path), read_text_file(path, MOST_YAML_BYTES).text)
+        except OSError as error:
+            return Unreadable(f"{path}: {explain(error)}")
+    return tuple(found)
 
 
 def _is_tracked(path: Path) -> bool | Unreadable:
-    """Ask git whether it has a file; outside of a repository it has none."""
+    """Ask git whether it has a file, as it is named or where its links lead; outside of a repository it has none."""
+    answers = [_ask_git(each) for each in dict.fromkeys((path, path.resolve()))]
+    unread = [each for each in answers if isinstance(each, Unreadable)]
+    return True if True in answers else unread[0] if unread else False
+
+
+def _ask_git(path: Path) -> bool | Unreadable:
     try:
         if not any((folder / ".git").exists() for folder in path.parents):
             return False

@@ -67,12 +67,13 @@ def temporary_first(
         if function.search_path is None:
             continue
         entries = [each for each in parse_search_path(function.search_path) if each]
-        if entries and entries[-1] != TEMPORARY:
+        # Where it is named twice, the first holds.
+        if entries and TEMPORARY not in {*entries[-1:]} - {*entries[:-1]}:
             yield Found(
                 function.name,
                 Severity.LOW,
                 f"{_describe(function)} uses a temporary table of its caller before one of the same name in its path",
-                f"alter routine {function.name} set search_path = {function.search_path}, pg_temp",
+                f"alter routine {function.name} set search_path = {_temporary_last(function.search_path)}",
             )
 
 
@@ -106,6 +107,12 @@ def extension_updates(
             f"extension {extension.name} is at {extension.installed}, and the server has {extension.available}",
             f"alter extension {extension.name} update",
         )
+
+
+def _temporary_last(search_path: str) -> str:
+    """Return a path, quoted as it is, whose last entry is pg_temp."""
+    entries = [match[1].strip() for match in _ENTRY.finditer(search_path)]
+    return ", ".join([*(each for each in entries if unquote(each) not in {TEMPORARY, ""}), TEMPORARY])
 
 
 def _describe(function: DefinerFunction) -> str:

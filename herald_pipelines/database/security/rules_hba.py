@@ -13,7 +13,7 @@ Network = IPv4Network | IPv6Network
 
 HBA_NEED = "grant select on pg_hba_file_rules and execute on function pg_hba_file_rules() to the role, or a superuser"
 ALL, REPLICATION, LOCAL = "all", "replication", "local"
-MAY_BE_CLEAR = frozenset({"host", "hostnossl"})
+MAY_BE_CLEAR = frozenset({"host", "hostnossl", "hostnogssenc"})
 """Types of lines that sessions without encryption match as well."""
 
 

@@ -3,7 +3,15 @@
 from datetime import datetime
 from shlex import quote
 
-from herald_pipelines.database.security.facts import FileFacts, HostFacts, PackageAudit, TextSecret
+from packaging.version import InvalidVersion, Version
+
+from herald_pipelines.database.security.facts import (
+    FileFacts,
+    HostFacts,
+    PackageAudit,
+    TextSecret,
+    Vulnerability,
+)
 from herald_pipelines.database.security.findings import Found, Rule, Severity, Unreadable, Verdicts
 
 Files = tuple[FileFacts, ...]
@@ -123,16 +131,11 @@ def vulnerable_packages(packages: PackageAudit, _facts: HostFacts, _now: datetim
     """Find installed packages with a known weakness; of those that the source does not know, nothing is known."""
     for each in packages.found:
         also = f" ({', '.join(each.aliases)})" if each.aliases else ""
-        fix = (
-            f"install {each.package} {each.fixed_in[0]} or later"
-            if each.fixed_in
-            else "no version fixes it yet"
-        )
         yield Found(
             f"{each.package} {each.id}",
             Severity.HIGH,
             f"{each.package} {each.version} has {each.id}{also}",
-            fix,
+            _fix_of(each),
         )
     if not packages.audited:
         yield Unreadable("its source knows none of the installed packages")
@@ -140,6 +143,20 @@ def vulnerable_packages(packages: PackageAudit, _facts: HostFacts, _now: datetim
         named = ", ".join(packages.unknown[:MOST_NAMED])
         more = f" and {len(packages.unknown) - MOST_NAMED} more" if len(packages.unknown) > MOST_NAMED else ""
         yield Unreadable(f"its source knows nothing of {named}{more}", packages.unknown)
+
+
+def _fix_of(weakness: Vulnerability) -> str:
+    """Name the lowest version above the installed one that fixes it; each branch of a package has one of its own."""
+    if not weakness.fixed_in:
+        return "no version fixes it yet"
+    try:
+        installed = Version(weakness.version)
+        later = [each for each in sorted(weakness.fixed_in, key=Version) if Version(each) > installed]
+    except InvalidVersion:
+        later = []
+    if not later:
+        return f"install {weakness.package} with its fix (fixed in {', '.join(weakness.fixed_in)})"
+    return f"install {weakness.package} {later[0]} or later"
 
 
 RULES: tuple[Rule[HostFacts], ...] = (

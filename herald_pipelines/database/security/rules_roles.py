@@ -70,7 +70,7 @@ def reaching_the_server(roles: Roles, _facts: DatabaseFacts, _now: datetime) -> 
                 role.name,
                 Severity.HIGH,
                 f"{role.name} is a member of {', '.join(role.server_access)}: it acts as the server's system user",
-                f"revoke {', '.join(role.server_access)} from {role.name}",
+                f"revoke {', '.join(role.server_access)} from {role.name}, or from what it is a member of",
             )
 
 

@@ -8,8 +8,12 @@ select
         from unnest(p.proconfig) as c (setting)
         where c.setting like 'search_path=%%'
     ) as search_path,
-    p.proacl is null or exists (
-        select from aclexplode(p.proacl) a where a.grantee = 0 and a.privilege_type = 'EXECUTE'
+    (
+        p.proacl is null or exists (
+            select from aclexplode(p.proacl) a where a.grantee = 0 and a.privilege_type = 'EXECUTE'
+        )
+    ) and exists (
+        select from aclexplode(n.nspacl) a where a.grantee = 0 and a.privilege_type = 'USAGE'
     ) as is_public,
     p.prorettype in ('trigger'::regtype, 'event_trigger'::regtype) as is_trigger,
     (

@@ -149,6 +149,22 @@ def test_a_secret_that_git_has(host: Host) -> None:
     assert (finding.rule, finding.found.severity) == ("secret_in_settings", Severity.CRITICAL)
 
 
+def test_settings_that_are_a_link_into_a_repository(host: Host) -> None:
+    git(host, "init")
+    kept = host.folder / "kept"
+    kept.mkdir(mode=0o700)
+    (host.folder / "secrets" / "key").rename(kept / "key")
+    (host.folder / "secrets" / "key").symlink_to(kept / "key")
+    git(host, "add", "kept/key")
+    assert host.found() == {f"secret_tracked:{host.folder}/secrets/key"}
+
+
+def test_settings_of_dagster_are_looked_at(host: Host) -> None:
+    home = host.write("dagster/dagster.yaml", f"storage: {{postgres: {{password: {SECRET}}}}}\n").parent
+    host.environ["DAGSTER_HOME"] = str(home)
+    assert host.found() == {f"secret_in_settings:{home}/dagster.yaml a password"}
+
+
 def test_git_runs_nothing_that_a_repository_names(host: Host, tmp_path: Path) -> None:
     git(host, "init")
     git(host, "config", "core.fsmonitor", f"touch '{tmp_path}/ran'; false")

@@ -71,6 +71,22 @@ def test_a_superuser_is_reached_over_several_steps(database_url: str, news: News
         assert {"superuser_member:step_one", "superuser_member:step_two"} <= news()
 
 
+@pytest.mark.parametrize("server", ["pg18"], indirect=True)
+def test_a_membership_without_any_right_is_none(database_url: str, news: News) -> None:
+    with roles(database_url, "step", "boss"):
+        execute(
+            database_url,
+            "alter role boss superuser",
+            "grant boss to step with inherit false, set false",
+            "grant pg_read_server_files to step with inherit false, set false",
+        )
+        assert news() == {"superuser_role:boss"}
+        execute(database_url, "grant pg_read_server_files to step with admin option, set false")
+        assert news() == {"superuser_role:boss", "server_access_role:step"}
+        execute(database_url, "grant boss to step with set true")
+        assert "superuser_member:step" in news()
+
+
 def test_what_needs_no_expiry(database_url: str, news: News) -> None:
     with roles(database_url, "dated", "bare", "group_of_all"):
         execute(
@@ -147,7 +163,7 @@ def test_definer_functions(database_url: str, news: News) -> None:
     with roles(database_url, "shop_owner"):
         execute(
             database_url,
-            "create schema shop authorization shop_owner; set role shop_owner",
+            "create schema shop authorization shop_owner; grant usage on schema shop to public; set role shop_owner",
             FUNCTION.format("bare", "a int", "int", "sql", "", "select 1"),
             FUNCTION.format("safe", "", "int", "sql", "set search_path = shop, pg_temp", "select 1"),
             FUNCTION.format("early", "text", "int", "sql", "set search_path = shop", "select 1"),
@@ -177,6 +193,11 @@ def test_definer_functions(database_url: str, news: News) -> None:
             "definer_for_all:shop.root()",
         }
         assert given["definer_search_path:shop.fired()"].found.severity is Severity.HIGH
+        execute(database_url, "revoke usage on schema shop from public")
+        closed = found(database_url)
+        assert "definer_for_all:shop.root()" not in closed
+        assert closed["definer_search_path:shop.fired()"].found.severity is Severity.MEDIUM
+        execute(database_url, "grant usage on schema shop to public")
         assert given["definer_search_path:shop.bare(a integer)"].found.severity is Severity.MEDIUM
         execute(
             database_url,

@@ -14,7 +14,7 @@ from herald_pipelines.database.security.facts import (
     RoleFacts,
 )
 from herald_pipelines.database.security.findings import Finding, judge
-from herald_pipelines.database.security.releases import KNOWN_ON
+from herald_pipelines.database.security.releases import KNOWN_ON, MAJORS
 from herald_pipelines.database.security.rules import DATABASE_RULES, HOST_RULES
 
 NOW = datetime(KNOWN_ON.year, KNOWN_ON.month, KNOWN_ON.day, 12, tzinfo=UTC)
@@ -49,7 +49,7 @@ SETTINGS = {
     "ssl_min_protocol_version": "TLSv1.2",
 }
 SERVER = DatabaseFacts(
-    server_version=180006,
+    server_version=180000 + MAJORS[18].newest_minor,
     observer=Observer("herald_observe", is_superuser=False, is_embedded=False),
     roles=(BOOTSTRAP, APP),
     passwords=PasswordFacts({"postgres": False, "app": False}),

@@ -37,6 +37,7 @@ def rules_on(*texts: str) -> dict[str, Severity]:
         ("hostssl all all ::/:: scram-sha-256", {"hba_everywhere": Severity.MEDIUM}),
         ("host all all all reject", {}),
         ("hostssl all all 10.0.0.0/255.0.0.0 scram-sha-256", {}),
+        ("hostnogssenc all all 10.0.0.0/255.0.0.0 scram-sha-256", {"hba_unencrypted": Severity.MEDIUM}),
         ("hostgssenc all all 10.0.0.0/255.0.0.0 gss", {}),
         ("host all all samehost scram-sha-256", {}),
         ("host all all samenet scram-sha-256", {"hba_unencrypted": Severity.MEDIUM}),

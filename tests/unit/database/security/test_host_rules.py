@@ -80,6 +80,21 @@ def test_packages() -> None:
     assert "ours" in hidden(facts)["vulnerable_dependency"]
 
 
+@pytest.mark.parametrize(
+    ("installed", "fixed_in", "fix"),
+    [
+        ("2.5", ("1.9.4", "2.10", "2.6.1"), "install p 2.6.1 or later"),
+        ("1.9", ("1.9.4", "2.6.1"), "install p 1.9.4 or later"),
+        ("2.6", ("1.9.4",), "install p with its fix (fixed in 1.9.4)"),
+        ("odd one", ("1.9.4", "2.0"), "install p with its fix (fixed in 1.9.4, 2.0)"),
+        ("1.0", (), "no version fixes it yet"),
+    ],
+)
+def test_the_fix_is_above_what_is_installed(installed: str, fixed_in: tuple[str, ...], fix: str) -> None:
+    facts = replace(HOST, packages=PackageAudit(3, (Vulnerability("p", installed, "X", (), fixed_in),), ()))
+    assert found(facts)["vulnerable_dependency:p X"].found.fix == fix
+
+
 def test_a_source_that_knows_no_package_says_nothing_of_them() -> None:
     facts = replace(HOST, packages=PackageAudit(0, (), ("a", "b")))
     assert hidden(facts) == {"vulnerable_dependency": "its source knows none of the installed packages"}
@@ -98,6 +113,14 @@ def test_a_source_that_knows_no_package_says_nothing_of_them() -> None:
         ("  secret_access_key: {env: S3_KEY}", None),
         ("stop: [curl, --header, token=abcdefgh]", "a password"),
         ("stop: [env, PGPASSWORD=hunter2, psql]", "a password"),
+        ('passphrase: "correct horse battery staple"', "a password"),
+        ("secret: 'with spaces' # remark", "a password"),
+        ("storage: {postgres: {username: a, password: hunter2}}", "a password"),
+        ('storage: {"password":"x y", host: b}', "a password"),
+        ("storage: {password: {env: SHOP_PASSWORD}, host: b}", None),
+        ("storage: {password: [a], passwords: *all}", None),
+        ("broker: redis://:hunter2@cache:6379/0", "a url with a password"),
+        ("broker: redis://cache:6379/0", None),
         ("passphrases: # the first encrypts", None),
         ("# no password: ~/.pgpass or a certificate", None),
         ("signing_secrets: []", None),

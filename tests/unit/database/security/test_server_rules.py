@@ -100,6 +100,8 @@ UNSAFE, TEMPORARY, FOR_ALL = "definer_search_path", "definer_temporary_tables", 
         ('""', set()),
         ("shop", {TEMPORARY}),
         ("pg_temp, shop", {TEMPORARY}),
+        ("pg_temp, shop, pg_temp", {TEMPORARY}),
+        ("pg_temp", set()),
         ("public, pg_temp", {UNSAFE}),
         ('"Open, to ""all""", pg_temp', {UNSAFE}),
         ('"$user", shop, pg_temp', {UNSAFE}),
@@ -111,6 +113,12 @@ def test_search_paths_of_definers(search_path: str | None, rules: set[str]) -> N
     facts = replace(SERVER, definers=(function,), open_schemas=("public", '"Open, to ""all"""'))
     opened = {"public_schema_create:public", 'public_schema_create:"Open, to ""all"""'}
     assert set(found(facts)) - opened == {f"{rule}:shop.f()" for rule in rules}
+
+
+@pytest.mark.parametrize("search_path", ["shop", "pg_temp, shop", "pg_temp, shop, pg_temp"])
+def test_what_mends_a_path_puts_temporary_tables_last(search_path: str) -> None:
+    fix = found(replace(SERVER, definers=(definer(search_path),)))[f"{TEMPORARY}:shop.f()"].found.fix
+    assert fix == "alter routine shop.f() set search_path = shop, pg_temp"
 
 
 def test_a_superusers_function_for_all_is_worse() -> None:
@@ -144,10 +152,11 @@ def test_a_stale_list_calls_no_server_up_to_date() -> None:
     before, after = noon(NEXT_ON - timedelta(days=1)), noon(NEXT_ON)
     assert hidden(SERVER, before) == {}
     assert str(KNOWN_ON) in hidden(SERVER, after)["minor_outdated"]
-    newer = replace(SERVER, server_version=180007)
+    newer = replace(SERVER, server_version=SERVER.server_version + 1)
+    assert "minor_outdated:server" not in found(newer, before)
     assert found(newer, after) == {}
     assert "minor_outdated" in hidden(newer, after)
-    older = replace(SERVER, server_version=180005)
+    older = replace(SERVER, server_version=SERVER.server_version - 1)
     assert str(NEXT_ON) in found(older, after)["minor_outdated:server"].found.evidence
 
 
