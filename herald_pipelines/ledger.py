@@ -318,13 +318,7 @@ class Ledger:
 
 
 def _about(target: DatabaseIdentity, task: str, window: str) -> dict[str, object]:
-    return {
-        "database": target.name,
-        "system_identifier": target.system_identifier,
-        "database_oid": target.database_oid,
-        "task": task,
-        "window": window,
-    }
+    return {**target.parameters, "task": task, "window": window}
 
 
 def _outcome_of(error: BaseException) -> Outcome:

@@ -14,6 +14,7 @@ from typing import Any
 from herald_pipelines.database.guards import wait_until_quiet
 from herald_pipelines.errors import GuardRefusal
 from herald_pipelines.ledger import Ledger
+from herald_pipelines.markdown import Markdown
 from herald_pipelines.resources.postgres import Postgres, Session, read_identity
 from herald_pipelines.resources.targets import Targets
 from herald_pipelines.settings import Settings
@@ -23,13 +24,6 @@ WORKER_STOP_SECONDS = 30.0
 """How long a backend whose client was killed may take to stop: it looks for its client every two seconds."""
 ASSET_PREFIX = "herald"
 """First part of every asset's key."""
-
-
-@dataclass(frozen=True)
-class Markdown:
-    """Metadata that the UI renders: one table for people."""
-
-    text: str
 
 
 Metadata = Mapping[str, int | float | str | bool | Markdown]

@@ -63,6 +63,15 @@ class DatabaseIdentity:
         """
         return self.server_version // 10000
 
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The parameters by which queries say whose rows they mean."""
+        return {
+            "database": self.name,
+            "system_identifier": self.system_identifier,
+            "database_oid": self.database_oid,
+        }
+
 
 def utc_now() -> datetime:
     """Read the clock. Called at the edge only: assets, automation, CLI."""

@@ -57,7 +57,7 @@ def record_snapshot(
     """
     ops.fetch(
         "history/record_snapshot",
-        **_about(identity),
+        **identity.parameters,
         window=window,
         taken_at=taken_at,
         servers=to_json({name: asdict(each.state) for name, each in servers.items()}),
@@ -88,7 +88,7 @@ def usage_windows(
         By oid; an index without a snapshot that can be compared has no entry.
     """
     readings = ops.fetch(
-        "history/list_readings", **_about(identity), since=now - timedelta(days=LOOK_BACK_DAYS)
+        "history/list_readings", **identity.parameters, since=now - timedelta(days=LOOK_BACK_DAYS)
     )
     states = {name: each.state for name, each in servers.items()}
     start = find_start([_states(row["servers"]) for row in readings], states)
@@ -96,7 +96,7 @@ def usage_windows(
         return {}
     found = ops.fetch(
         "history/list_usage",
-        **_about(identity),
+        **identity.parameters,
         first_reading=readings[start]["id"],
         now=now,
         has_replicas=len(servers) > 1,
@@ -129,7 +129,7 @@ def write_baseline(ops: Postgres, identity: DatabaseIdentity, state: Row) -> Non
     with ops.writable().session() as session:
         session.fetch(
             "history/write_baseline",
-            **_about(identity),
+            **identity.parameters,
             index_oid=state["oid"],
             relfilenode=state["relfilenode"],
             size_bytes=state["size_bytes"],
@@ -168,7 +168,7 @@ def write_new_baselines(
         and index.tuples
         and (index.access_method != BTREE or _is_dense(bloat.get(index.oid)))
     ]
-    ops.fetch("history/write_new_baselines", **_about(identity), rows=to_json(rows))
+    ops.fetch("history/write_new_baselines", **identity.parameters, rows=to_json(rows))
 
 
 def _is_dense(estimate: BloatEstimate | None) -> bool:
@@ -179,7 +179,7 @@ def read_baselines(ops: Session, identity: DatabaseIdentity) -> dict[int, Baseli
     """Return how dense each index was right after its build, by oid."""
     return {
         row["index_oid"]: Baseline(row["relfilenode"], row["size_bytes"], row["tuples"])
-        for row in ops.fetch("history/list_baselines", **_about(identity))
+        for row in ops.fetch("history/list_baselines", **identity.parameters)
     }
 
 
@@ -226,7 +226,7 @@ def write_analysis(
                 "rebuild_planned": index.oid in planned,
             }
         )
-    ops.fetch("history/write_analysis", **_about(identity), window=window, rows=to_json(rows))
+    ops.fetch("history/write_analysis", **identity.parameters, window=window, rows=to_json(rows))
 
 
 def _rows(facts: Sequence[IndexFacts], servers: Servers) -> str:
@@ -281,12 +281,4 @@ def _states(written: Mapping[str, Mapping[str, Any]]) -> dict[str, ServerState]:
             totals=state["totals"],
         )
         for name, state in written.items()
-    }
-
-
-def _about(identity: DatabaseIdentity) -> dict[str, object]:
-    return {
-        "database": identity.name,
-        "system_identifier": identity.system_identifier,
-        "database_oid": identity.database_oid,
     }

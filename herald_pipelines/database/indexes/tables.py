@@ -3,31 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from herald_pipelines.tasks import Markdown
+from herald_pipelines.markdown import Markdown, to_table
 from herald_pipelines.values import format_bytes, format_seconds
 
 TABLE_ROWS = 25
 """Rows of a table in the UI; the ops database and --json hold all."""
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, total: int) -> Markdown:
-    if not rows:
-        return Markdown("nothing")
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    # A name may hold whatever ends a cell.
-    lines += [
-        f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in row)} |"
-        for row in rows
-    ]
-    if total > len(rows):
-        lines.append(f"\n{total - len(rows)} more")
-    return Markdown("\n".join(lines))
-
-
 def size_table(rows: Sequence[dict[str, Any]]) -> Markdown:
     """Return a table of the largest indexes."""
     largest = sorted(rows, key=lambda row: -row["size_bytes"])[:TABLE_ROWS]
-    return _markdown(
+    return to_table(
         ("index", "table", "method", "size", "scans"),
         [
             (
@@ -47,7 +33,7 @@ def bloat_table(rows: Sequence[dict[str, Any]]) -> Markdown:
     """Return a table of the indexes with verdicts, the most wasteful first."""
     judged = [row for row in rows if row["verdicts"]]
     worst = sorted(judged, key=lambda row: -(row["bloat_bytes"] or 0))[:TABLE_ROWS]
-    return _markdown(
+    return to_table(
         ("index", "size", "bloat", "wasted", "by", "verdicts"),
         [
             (
@@ -66,14 +52,14 @@ def bloat_table(rows: Sequence[dict[str, Any]]) -> Markdown:
 
 def proposal_table(proposals: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Markdown:
     """Return a table of the proposed drops, each with what makes the index again."""
-    return _markdown(
+    return to_table(
         ("why", "size", "drop", "make again"),
         [
             (
                 f"{verdict['kind']}: {verdict['reason']}",
                 format_bytes(row["size_bytes"]),
-                f"`{verdict['ddl']}`",
-                f"`{verdict['inverse_ddl']}`",
+                verdict["ddl"],
+                verdict["inverse_ddl"],
             )
             for row, verdict in proposals[:TABLE_ROWS]
         ],
@@ -102,4 +88,4 @@ def rebuild_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def rebuild_table(rows: Sequence[Mapping[str, Any]]) -> Markdown:
     """Return a table of what became of a plan."""
-    return _markdown(REBUILD_COLUMNS, [rebuild_cells(row) for row in rows[:TABLE_ROWS]], total=len(rows))
+    return to_table(REBUILD_COLUMNS, [rebuild_cells(row) for row in rows[:TABLE_ROWS]], total=len(rows))

@@ -77,7 +77,7 @@ def record_scan(
         unseen: open ones that could not be looked at, with the same.
         run_id: of the run.
     """
-    about = _about(identity)
+    about = identity.parameters
     ops.fetch(
         "security/record_findings", **about, window=window, rows=to_json([_row(each) for each in weighed])
     )
@@ -110,14 +110,14 @@ def read_history(ops: Session, identity: DatabaseIdentity, *, task: str, window:
         task: whose last scan is asked for.
         window: the window that is made now, whose own scans are not the last one; None: none is.
     """
-    last = ops.fetch_one("security/find_last_scan", **_about(identity), task=task, window=window)["at"]
+    last = ops.fetch_one("security/find_last_scan", **identity.parameters, task=task, window=window)["at"]
     rows = [
         Remembered(
             finding=_finding(row),
             first_seen_at=row["first_seen_at"],
             resolved_at=row["resolved_at"],
         )
-        for row in ops.fetch("security/list_findings", **_about(identity), since=last)
+        for row in ops.fetch("security/list_findings", **identity.parameters, since=last)
     ]
     return History(
         open={row.id: row for row in rows if row.resolved_at is None},
@@ -153,12 +153,4 @@ def _row(each: Weighed) -> dict[str, Any]:
         "reference": each.finding.reference,
         "accepted_reason": each.acceptance.reason if each.acceptance else None,
         "accepted_until": each.acceptance.until if each.acceptance else None,
-    }
-
-
-def _about(identity: DatabaseIdentity) -> dict[str, object]:
-    return {
-        "database": identity.name,
-        "system_identifier": identity.system_identifier,
-        "database_oid": identity.database_oid,
     }

@@ -7,7 +7,7 @@ from typing import Any
 from herald_pipelines.database.security.acceptance import Weighed
 from herald_pipelines.database.security.history import Remembered, count_open
 from herald_pipelines.database.security.scan import Past, Scan
-from herald_pipelines.tasks import Markdown
+from herald_pipelines.markdown import Markdown, to_table
 
 TABLE_ROWS = 50
 """Rows of a table in the UI; the ops database and --json hold all."""
@@ -58,7 +58,7 @@ def finding_table(scan: Scan, past: Past | None) -> Markdown:
     """Return a table of what is open, the worst first, then of what is accepted."""
     unseen = _unseen(past)
     ordered = sorted((*scan.weighed, *unseen), key=lambda each: each.is_accepted)
-    return _markdown(
+    return _table(
         ("severity", "finding", "evidence", "fix", "since", ""),
         [
             (
@@ -76,7 +76,7 @@ def finding_table(scan: Scan, past: Past | None) -> Markdown:
 
 def hidden_table(scan: Scan) -> Markdown:
     """Return a table of the rules that could not be judged."""
-    return _markdown(
+    return _table(
         ("not visible", "why", "what shows it"),
         [(each.title, each.reason, each.needs or "") for each in scan.judgement.hidden],
     )
@@ -84,7 +84,7 @@ def hidden_table(scan: Scan) -> Markdown:
 
 def resolved_table(resolved: Sequence[Remembered]) -> Markdown:
     """Return a table of what is no more."""
-    return _markdown(
+    return _table(
         ("resolved", "severity", "since"),
         [(each.id, each.severity.value, f"{each.first_seen_at:%Y-%m-%d}") for each in resolved],
     )
@@ -94,23 +94,12 @@ def rule_table(scan: Scan) -> Markdown:
     """Return a table of every rule with what it gave."""
     counts = Counter(each.finding.rule for each in scan.weighed)
     hidden = scan.judgement.hidden_rules
-    return _markdown(
-        ("rule", "verdict"),
-        [
-            (
-                rule,
-                ", ".join(
-                    [
-                        *([f"{counts[rule]} found"] if rule in counts else []),
-                        *(["not visible"] if rule in hidden else []),
-                    ]
-                )
-                or "holds",
-            )
-            for rule in scan.judgement.rules
-        ],
-        most=len(scan.judgement.rules),
-    )
+    rows: list[tuple[str, str]] = []
+    for rule in scan.judgement.rules:
+        found = [f"{counts[rule]} found"] if rule in counts else []
+        unseen = ["not visible"] if rule in hidden else []
+        rows.append((rule, ", ".join([*found, *unseen]) or "holds"))
+    return to_table(("rule", "verdict"), rows, total=len(rows))
 
 
 def acceptance_note(each: Weighed) -> str:
@@ -166,18 +155,5 @@ def _state(each: Weighed, past: Past | None, *, is_visible: bool) -> str:
     return "; ".join(text for text in texts if text)
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, most: int = TABLE_ROWS) -> Markdown:
-    if not rows:
-        return Markdown("nothing")
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows[:most]]
-    if len(rows) > most:
-        lines.append(f"\n{len(rows) - most} more")
-    return Markdown("\n".join(lines))
-
-
-def _cell(text: str) -> str:
-    """Write a text so that nothing in it ends the cell or is markup; names are the user's own."""
-    for sign in "\\|`*_<>[]":
-        text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Markdown:
+    return to_table(header, rows[:TABLE_ROWS], total=len(rows))

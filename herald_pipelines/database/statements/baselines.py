@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from herald_pipelines.database.statements.facts import Baseline, Counters, QueryKey, Usual
-from herald_pipelines.database.statements.history import about, columns, counters_of, query_of, to_array
+from herald_pipelines.database.statements.history import columns, counters_of, query_of, to_array
 from herald_pipelines.resources.postgres import Row, Session
 from herald_pipelines.settings import PerformanceSettings
 from herald_pipelines.values import DatabaseIdentity
@@ -32,7 +32,7 @@ def sum_up(
         window: what it is made for; None: provisional.
     """
     given = {
-        **about(identity),
+        **identity.parameters,
         "from_time": now - timedelta(days=thresholds.baseline_days),
         "without_window": without_window,
     }
@@ -47,7 +47,7 @@ def read_baseline(
     ops: Session, identity: DatabaseIdentity, *, without_window: str = NO_WINDOW
 ) -> Baseline | None:
     """Return the newest baseline that was kept, that of a window left out; None where there is none."""
-    rows = ops.fetch("statements/find_baseline", **about(identity), without_window=without_window)
+    rows = ops.fetch("statements/find_baseline", **identity.parameters, without_window=without_window)
     if not rows:
         return None
     found = rows[0]
@@ -59,10 +59,10 @@ def write_baseline(
     ops: Session, identity: DatabaseIdentity, baseline: Baseline, now: datetime, *, keep_days: int
 ) -> None:
     """Keep a baseline in place of an earlier one of its window, and remove those older than is kept, never this one."""
-    ops.fetch("statements/delete_baseline", **about(identity), window=baseline.window)
+    ops.fetch("statements/delete_baseline", **identity.parameters, window=baseline.window)
     baseline_id = ops.fetch_one(
         "statements/write_baseline",
-        **about(identity),
+        **identity.parameters,
         window=baseline.window,
         since=baseline.since,
         until=baseline.until,
@@ -79,7 +79,7 @@ def write_baseline(
     )
     ops.fetch(
         "statements/delete_old_baselines",
-        **about(identity),
+        **identity.parameters,
         before=now - timedelta(days=keep_days),
         baseline_id=baseline_id,
     )

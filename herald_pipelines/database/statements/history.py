@@ -40,10 +40,10 @@ class LastReading:
 
 def read_last_reading(ops: Session, identity: DatabaseIdentity) -> LastReading | None:
     """Return the newest reading of a database, with all its counters; None where there is none."""
-    rows = ops.fetch("statements/find_latest_reading", **about(identity))
+    rows = ops.fetch("statements/find_latest_reading", **identity.parameters)
     if not rows:
         return None
-    counters = ops.fetch("statements/list_counters", **about(identity))
+    counters = ops.fetch("statements/list_counters", **identity.parameters)
     return LastReading(
         id=rows[0]["id"],
         window=rows[0]["window_key"],
@@ -88,7 +88,7 @@ def record_reading(
     """
     reading_id = ops.fetch_one(
         "statements/record_reading",
-        **about(identity),
+        **identity.parameters,
         window=window,
         previous_id=FIRST if last is None else last.id,
         since=delta.since,
@@ -111,29 +111,29 @@ def record_reading(
         **columns(Counters._fields, [counters for _, counters in counted]),
     )
     gone = [key for key in before if key not in reading.entries]
-    ops.fetch("statements/delete_counters", **about(identity), **columns(StatementKey._fields, gone))
+    ops.fetch("statements/delete_counters", **identity.parameters, **columns(StatementKey._fields, gone))
     changed = [(key, entry) for key, entry in reading.entries.items() if before.get(key) != entry]
     ops.fetch(
         "statements/write_counters",
-        **about(identity),
+        **identity.parameters,
         counting_since=to_array(entry.since for _, entry in changed),
         **columns(StatementKey._fields, [key for key, _ in changed]),
         **columns(Counters._fields, [entry.counters for _, entry in changed]),
     )
     if texts:
         kept = {str(query_id): text for query_id, text in texts.items()}
-        ops.fetch("statements/write_texts", **about(identity), texts=to_json(kept))
-    old = {**about(identity), "before": reading.taken_at - timedelta(days=keep_days)}
+        ops.fetch("statements/write_texts", **identity.parameters, texts=to_json(kept))
+    old = {**identity.parameters, "before": reading.taken_at - timedelta(days=keep_days)}
     ops.fetch("statements/delete_old_readings", **old, reading_id=reading_id)
     ops.fetch("statements/delete_old_texts", **old)
 
 
 def read_activity(ops: Session, identity: DatabaseIdentity, window: str) -> Activity | None:
     """Return what was counted in a window so far, by query; None where nothing was read in it."""
-    span = ops.fetch_one("statements/read_window", **about(identity), window=window)
+    span = ops.fetch_one("statements/read_window", **identity.parameters, window=window)
     if span["since"] is None:
         return None
-    rows = ops.fetch("statements/sum_window", **about(identity), window=window)
+    rows = ops.fetch("statements/sum_window", **identity.parameters, window=window)
     return Activity(
         span["since"],
         span["until"],
@@ -149,20 +149,20 @@ def read_users(
     """Return the roles that asked some queries in a window, those first that asked most."""
     users: defaultdict[QueryKey, list[str]] = defaultdict(list)
     ids = [key.query_id for key in queries]
-    for row in ops.fetch("statements/list_window_users", **about(identity), window=window, query_ids=ids):
+    for row in ops.fetch("statements/list_window_users", **identity.parameters, window=window, query_ids=ids):
         users[query_of(row)].append(row["user_name"])
     return dict(users)
 
 
 def list_unknown(ops: Session, identity: DatabaseIdentity, query_ids: Iterable[int]) -> list[int]:
     """Return the query ids whose text is not kept yet."""
-    rows = ops.fetch("statements/list_unknown_texts", **about(identity), query_ids=to_array(query_ids))
+    rows = ops.fetch("statements/list_unknown_texts", **identity.parameters, query_ids=to_array(query_ids))
     return [row["query_id"] for row in rows]
 
 
 def list_texts(ops: Session, identity: DatabaseIdentity, query_ids: Collection[int]) -> dict[int, str]:
     """Return the texts that are kept, by query id."""
-    rows = ops.fetch("statements/list_texts", **about(identity), query_ids=to_array(query_ids))
+    rows = ops.fetch("statements/list_texts", **identity.parameters, query_ids=to_array(query_ids))
     return {row["query_id"]: row["query"] for row in rows}
 
 
@@ -173,7 +173,7 @@ def read_histories(
     found: defaultdict[QueryKey, list[tuple[str, float]]] = defaultdict(list)
     rows = ops.fetch(
         "statements/list_history",
-        **about(identity),
+        **identity.parameters,
         windows=windows,
         query_ids=to_array(key.query_id for key in queries),
         toplevels=to_array(key.toplevel for key in queries),
@@ -202,18 +202,9 @@ def write_findings(
         now: the time of the analysis.
         keep_days: how long findings are kept.
     """
-    ops.fetch("statements/delete_findings", **about(identity), window=window)
-    ops.fetch("statements/write_findings", **about(identity), window=window, rows=to_json(rows))
-    ops.fetch("statements/delete_old_findings", **about(identity), before=now - timedelta(days=keep_days))
-
-
-def about(identity: DatabaseIdentity) -> dict[str, object]:
-    """Return the parameters that say whose rows are meant."""
-    return {
-        "database": identity.name,
-        "system_identifier": identity.system_identifier,
-        "database_oid": identity.database_oid,
-    }
+    ops.fetch("statements/delete_findings", **identity.parameters, window=window)
+    ops.fetch("statements/write_findings", **identity.parameters, window=window, rows=to_json(rows))
+    ops.fetch("statements/delete_old_findings", **identity.parameters, before=now - timedelta(days=keep_days))
 
 
 def query_of(row: Row) -> QueryKey:

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from herald_pipelines.database.statements.findings import format_duration
-from herald_pipelines.tasks import Markdown
-from herald_pipelines.values import format_seconds
+from herald_pipelines.markdown import Markdown, escape, to_table
 
 TABLE_ROWS = 25
 """Rows of a table in the UI; the ops database and --json hold all."""
@@ -39,7 +38,7 @@ def query_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def query_table(rows: Sequence[Mapping[str, Any]]) -> Markdown:
     """Return a table of the queries that took most time."""
-    return _markdown(QUERY_COLUMNS, [query_cells(row) for row in rows[:TABLE_ROWS]], total=len(rows))
+    return to_table(QUERY_COLUMNS, [query_cells(row) for row in rows[:TABLE_ROWS]], total=len(rows))
 
 
 def finding_table(rows: Sequence[Mapping[str, Any]]) -> Markdown:
@@ -47,7 +46,7 @@ def finding_table(rows: Sequence[Mapping[str, Any]]) -> Markdown:
     if not rows:
         return Markdown("nothing")
     shown = rows[:TABLE_ROWS]
-    table = _markdown(
+    table = to_table(
         ("what", "query", "why", "text"),
         [(row["kind"], row["query_id"], row["reason"], shorten(row["query"])) for row in shown],
         total=len(rows),
@@ -55,7 +54,7 @@ def finding_table(rows: Sequence[Mapping[str, Any]]) -> Markdown:
     plans = dict.fromkeys((row["query_id"], row["plan"]) for row in shown if row["plan"])
     parts = [f"\n\nPlan of query {query_id}:\n\n{_indented(plan)}" for query_id, plan in plans]
     reasons = dict.fromkeys(row["plan_reason"] for row in shown if row["plan_reason"])
-    parts += [f"\n\nNo plan: {_escape(reason)}" for reason in reasons]
+    parts += [f"\n\nNo plan: {escape(reason)}" for reason in reasons]
     return Markdown(table.text + "".join(parts))
 
 
@@ -85,30 +84,8 @@ def shorten(text: str | None, width: int = QUERY_WIDTH) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def total_text(seconds: float | None) -> str:
-    """Write all execution time for people."""
-    return "" if seconds is None else format_seconds(seconds)
-
-
 def _duration(seconds: float | None) -> str:
     return "" if seconds is None else format_duration(seconds)
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, total: int) -> Markdown:
-    if not rows:
-        return Markdown("nothing")
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    lines += [f"| {' | '.join(_escape(cell) for cell in row)} |" for row in rows]
-    if total > len(rows):
-        lines.append(f"\n{total - len(rows)} more")
-    return Markdown("\n".join(lines))
-
-
-def _escape(cell: str) -> str:
-    """Return a text that ends no cell and is no markup: it may be anybody's."""
-    for sign in "\\`*_[]<>|":
-        cell = cell.replace(sign, f"\\{sign}")
-    return " ".join(cell.split())
 
 
 def _indented(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from herald_pipelines.tasks import Markdown
+from herald_pipelines.markdown import Markdown, to_table
 from herald_pipelines.values import format_bytes, format_seconds
 
 TABLE_ROWS = 25
@@ -51,24 +51,9 @@ def work_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 def stats_table(rows: Sequence[Mapping[str, Any]]) -> Markdown:
     """Return a table of the largest tables."""
     largest = sorted(rows, key=lambda row: -row["size_bytes"])[:TABLE_ROWS]
-    return to_markdown(TABLE_COLUMNS, [table_cells(row) for row in largest], total=len(rows))
+    return to_table(TABLE_COLUMNS, [table_cells(row) for row in largest], total=len(rows))
 
 
 def work_table(rows: Sequence[Mapping[str, Any]]) -> Markdown:
     """Return a table of what a plan holds and what became of it."""
-    return to_markdown(WORK_COLUMNS, [work_cells(row) for row in rows[:TABLE_ROWS]], total=len(rows))
-
-
-def to_markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, total: int) -> Markdown:
-    """Return a Markdown table that says how many rows it leaves out."""
-    if not rows:
-        return Markdown("nothing")
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    # A name may hold whatever ends a cell.
-    lines += [
-        f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in row)} |"
-        for row in rows
-    ]
-    if total > len(rows):
-        lines.append(f"\n{total - len(rows)} more")
-    return Markdown("\n".join(lines))
+    return to_table(WORK_COLUMNS, [work_cells(row) for row in rows[:TABLE_ROWS]], total=len(rows))
