@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from herald_pipelines.database.security.findings import Finding
-from herald_pipelines.database.security.rules import RULE_NAMES
+from herald_pipelines.database.security.rules import HOST_RULE_NAMES, RULE_NAMES
 from herald_pipelines.errors import UsageError, unknown_value
-from herald_pipelines.settings import AcceptedRisk, Settings
+from herald_pipelines.settings import OPS, AcceptedRisk, Settings
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ def weigh(
 def unused(
     weighed: Sequence[Weighed], accepted: Sequence[AcceptedRisk], database: str, hidden: frozenset[str]
 ) -> tuple[AcceptedRisk, ...]:
-    """Return what is accepted by name for a database and was not found there: it can go from the settings.
+    """Return what is accepted and was not found: it can go from the settings.
+
+    That is what is accepted for this database by name, and with `ops`, what is accepted of the host. What is accepted of
+    every database cannot be told by one of them.
 
     Args:
         weighed: of the database.
@@ -56,7 +59,7 @@ def unused(
     return tuple(
         risk
         for risk in accepted
-        if database in risk.databases
+        if (database in risk.databases or (database == OPS and _is_of_host(risk)))
         and rule_of(risk) not in hidden
         and not any(_concerns(risk, each.finding, database) for each in weighed)
     )
@@ -91,6 +94,10 @@ def check_accepted(settings: Settings) -> None:
 def rule_of(risk: AcceptedRisk) -> str:
     """Return the rule that an acceptance is about."""
     return risk.finding.partition(":")[0]
+
+
+def _is_of_host(risk: AcceptedRisk) -> bool:
+    return not risk.databases and rule_of(risk) in HOST_RULE_NAMES
 
 
 def _concerns(risk: AcceptedRisk, finding: Finding, database: str) -> bool:

@@ -20,5 +20,6 @@ DATABASE_RULES: tuple[Rule[DatabaseFacts], ...] = (
 )
 HOST_RULES: tuple[Rule[HostFacts], ...] = rules_host.RULES
 """Of the host that maintains: judged once, with the database `ops`."""
+HOST_RULE_NAMES = frozenset(rule.name for rule in HOST_RULES)
 RULE_TITLES = {rule.name: rule.title for rule in (*DATABASE_RULES, *HOST_RULES)}
 RULE_NAMES = frozenset(RULE_TITLES)

@@ -19,6 +19,7 @@ SETTINGS = (
     "ssl_min_protocol_version",
 )  # fmt: skip
 """What the rules ask for."""
+CIS = "CIS PostgreSQL 18 v1.0.0"
 SETTINGS_NEED = "pg_read_all_settings, which pg_monitor holds"
 NOTICE = timedelta(days=182)
 """Half a year before its support ends, the way to the next major version wants to be planned."""
@@ -186,13 +187,22 @@ RULES: tuple[Rule[DatabaseFacts], ...] = (
     *(
         Rule(name, title, lambda facts: facts.settings, judge, reference=reference, needs=SETTINGS_NEED)
         for name, title, judge, reference in (
-            ("ssl_off", "sessions from other machines are encrypted", ssl_off, "6.8"),
-            ("ssl_old_protocol", "TLS 1.2 is the oldest protocol", old_protocol, "6.9"),
-            ("log_connections_off", "connections are logged", unlogged_connections, "3.1.20"),
-            ("log_file_mode", "the server's log is not open to everybody", open_logs, "3.1.6"),
-            ("password_encryption_md5", "new passwords are stored as SCRAM", md5_encryption, "8.3"),
-            ("listens_everywhere", "the server listens where clients are", listening_everywhere, "5.2"),
+            ("ssl_off", "sessions from other machines are encrypted", ssl_off, f"{CIS}, 6.8"),
+            ("ssl_old_protocol", "TLS 1.2 is the oldest protocol", old_protocol, "RFC 8996"),
+            ("log_connections_off", "connections are logged", unlogged_connections, f"{CIS}, 3.1.20"),
+            ("log_file_mode", "the server's log is not open to everybody", open_logs, f"{CIS}, 3.1.6"),
+            (
+                "password_encryption_md5",
+                "new passwords are stored as SCRAM",
+                md5_encryption,
+                "PostgreSQL documentation, Password Authentication",
+            ),
+            (
+                "listens_everywhere",
+                "the server listens where clients are",
+                listening_everywhere,
+                f"{CIS}, 5.2",
+            ),
         )
-        for reference in (f"CIS PostgreSQL 18 v1.0.0, {reference}",)
     ),
 )

@@ -81,6 +81,9 @@ def test_what_is_accepted_and_gone_can_go_from_the_settings() -> None:
     assert unused(weighed, [gone, anywhere, risk(SUPERUSER, TODAY, "shop")], "shop", frozenset()) == (gone,)
     assert unused(weighed, [gone], "shop", frozenset({"superuser_role"})) == ()
     assert not check_acceptances(scan_of(weighed, gone=(gone,)), NOW).passed
+    host = risk("secret_file_mode:/gone")
+    assert unused(weighed, [host, anywhere], "ops", frozenset()) == (host,)
+    assert unused(weighed, [host], "shop", frozenset()) == ()
 
 
 @pytest.mark.parametrize(
