@@ -93,6 +93,31 @@ def test_a_reset_of_one_entry_counts_what_came_after_it(database_url: str, ops: 
     assert analysis.delta.begun_anew == 1
 
 
+RESET_WHILE_READ = """
+alter function kept.pg_stat_statements(boolean) rename to real;
+create function kept.pg_stat_statements(showtext boolean) returns setof kept.pg_stat_statements language plpgsql as $$
+begin
+    if not exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and objid = 4711) then
+        perform pg_advisory_lock(4711), kept.pg_stat_statements_reset();
+    end if;
+    return query select * from kept.real(showtext);
+end $$
+"""
+
+
+@on_18
+def test_a_reset_while_the_entries_are_read_begins_the_reading_anew(database_url: str) -> None:
+    execute(database_url, "create schema kept; create extension pg_stat_statements schema kept")
+    execute(database_url, RESET_WHILE_READ)
+    with Postgres(database_url, "platform").session(autocommit=True) as session:
+        reading = read_statements(session).reading
+    assert reading is not None
+    assert execute(database_url, "select stats_reset from kept.pg_stat_statements_info") == [
+        (reading.stats_reset_at,)
+    ]
+    assert reading.taken_at > reading.stats_reset_at
+
+
 @on_18
 def test_an_update_of_the_extension_counts_nothing_twice(database_url: str, ops: Postgres) -> None:
     execute(database_url, "create extension pg_stat_statements version '1.10'")
