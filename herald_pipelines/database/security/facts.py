@@ -20,6 +20,7 @@ class RoleFacts:
     can_login: bool
     bypasses_rls: bool
     creates_roles: bool
+    replicates: bool
     never_expires: bool
     """Its password does not."""
     superusers: tuple[str, ...]
@@ -123,6 +124,8 @@ class DatabaseFacts:
     passwords: PasswordFacts | Unreadable
     open_schemas: tuple[str, ...] | Unreadable
     """In which every role may create."""
+    open_databases: tuple[str, ...] | Unreadable
+    """The database, where every role may create schemas in it."""
     public_grants: tuple[PublicGrant, ...] | Unreadable
     default_grants: tuple[DefaultGrant, ...] | Unreadable
     definers: tuple[DefinerFunction, ...] | Unreadable

@@ -21,6 +21,17 @@ def open_schemas(schemas: tuple[str, ...], _facts: DatabaseFacts, _now: datetime
         )
 
 
+def open_databases(names: tuple[str, ...], _facts: DatabaseFacts, _now: datetime) -> Verdicts:
+    """Find a database in which every role may create schemas, also those that a search_path names and that are not there."""
+    for name in names:
+        yield Found(
+            name,
+            Severity.MEDIUM,
+            f"every role may create schemas in database {name}, also those that search paths name already",
+            f"revoke create on database {name} from public",
+        )
+
+
 def public_writing(grants: tuple[PublicGrant, ...], _facts: DatabaseFacts, _now: datetime) -> Verdicts:
     """Find tables, views and sequences that every role may change."""
     for grant in grants:
@@ -69,6 +80,13 @@ RULES: tuple[Rule[DatabaseFacts], ...] = (
         "no schema is open for every role to create in",
         lambda facts: facts.open_schemas,
         open_schemas,
+        reference="CVE-2018-1058",
+    ),
+    Rule(
+        "public_database_create",
+        "not every role may create schemas",
+        lambda facts: facts.open_databases,
+        open_databases,
         reference="CVE-2018-1058",
     ),
     Rule(

@@ -62,6 +62,18 @@ def creating_roles(roles: Roles, facts: DatabaseFacts, _now: datetime) -> Verdic
             )
 
 
+def replicating(roles: Roles, _facts: DatabaseFacts, _now: datetime) -> Verdicts:
+    """Find roles that may copy the whole server, whatever they may read of it."""
+    for role in roles:
+        if role.replicates and not role.is_superuser:
+            yield Found(
+                role.name,
+                Severity.MEDIUM,
+                f"{role.name} has REPLICATION: it may copy the whole server, and keep its WAL by slots",
+                f"alter role {role.name} noreplication",
+            )
+
+
 def reaching_the_server(roles: Roles, _facts: DatabaseFacts, _now: datetime) -> Verdicts:
     """Find roles with the files or programs of the server, from which a way leads to its superuser."""
     for role in roles:
@@ -144,6 +156,13 @@ RULES: tuple[Rule[DatabaseFacts], ...] = (
         lambda facts: facts.roles,
         creating_roles,
         reference="CIS PostgreSQL 18 v1.0.0, 4.3",
+    ),
+    Rule(
+        "replication_role",
+        "no role may copy the whole server",
+        lambda facts: facts.roles,
+        replicating,
+        reference="PostgreSQL documentation, Role Attributes",
     ),
     Rule(
         "server_access_role",

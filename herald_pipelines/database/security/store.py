@@ -45,6 +45,7 @@ def read_database_facts(session: Session, *, is_embedded: bool) -> DatabaseFacts
         if sight["sees_passwords"]
         else Unreadable(f"{sight['name']} may not read pg_authid"),
         open_schemas=_read(session, "security/list_open_schemas", lambda row: str(row["name"])),
+        open_databases=_read(session, "security/list_open_databases", lambda row: str(row["name"])),
         public_grants=_read(session, "security/list_public_grants", lambda row: PublicGrant(**_frozen(row))),
         default_grants=_read(
             session, "security/list_default_grants", lambda row: DefaultGrant(**_frozen(row))

@@ -21,7 +21,7 @@ from herald_pipelines.database.statements.history import (
     read_last_reading,
     record_reading,
 )
-from herald_pipelines.database.statements.store import read_statements, read_texts
+from herald_pipelines.database.statements.store import COUNTS_NOTHING, read_statements, read_texts
 from herald_pipelines.database.statements.texts import tidy_text
 from herald_pipelines.resources.postgres import Postgres, Session
 from herald_pipelines.settings import PerformanceSettings
@@ -50,7 +50,7 @@ class StatementAnalysis:
     """Of what is in `top` and `findings`."""
     notes: tuple[str, ...] = ()
     counts_nothing: bool = False
-    """The server is told to count no statement."""
+    """The server is told to count no statement, and does not."""
 
 
 def analyze_statements(
@@ -109,8 +109,12 @@ def analyze_statements(
                 keep_days=settings.keep_days,
             )
         activity, baseline = _read_remembered(ops, identity, settings, key, None if record else delta, now)
-        is_counted = not statements.counts_nothing
-        findings = judge_queries(activity, baseline, settings, is_counted=is_counted) if activity else ()
+        # Somebody else may make the ids: then statements are counted all the same.
+        is_still = not any(counters.calls for counters in delta.counters.values())
+        counts_nothing = statements.counts_nothing or (statements.makes_no_ids and is_still)
+        findings = (
+            judge_queries(activity, baseline, settings, is_counted=not counts_nothing) if activity else ()
+        )
         shown = _find_top(activity, top)
         details = read_details(
             session,
@@ -136,8 +140,13 @@ def analyze_statements(
         findings=findings,
         top=shown,
         details=details,
-        notes=(*statements.notes, *details.notes, *_notes(delta, baseline, last)),
-        counts_nothing=statements.counts_nothing,
+        notes=(
+            *([COUNTS_NOTHING] if counts_nothing else []),
+            *statements.notes,
+            *details.notes,
+            *_notes(delta, baseline, last),
+        ),
+        counts_nothing=counts_nothing,
     )
 
 

@@ -39,6 +39,8 @@ class Statements:
     """What makes the reading less than it could be."""
     counts_nothing: bool = False
     """The server is told to count no statement."""
+    makes_no_ids: bool = False
+    """The server itself is told to make no query ids, without which nothing is counted."""
 
 
 def read_statements(session: Session) -> Statements:
@@ -85,6 +87,7 @@ def read_statements(session: Session) -> Statements:
         None,
         tuple(_notes(state)),
         state["counts_nothing"],
+        state["makes_no_ids"],
     )
 
 
@@ -152,8 +155,6 @@ def _say_how_to_load(found: Row) -> str:
 
 def _notes(state: Row) -> list[str]:
     notes: list[str] = []
-    if state["counts_nothing"]:
-        notes.append(COUNTS_NOTHING)
     if state["track_io_timing"] == "off":
         notes.append("the time of reading blocks is not measured: track_io_timing is off")
     return notes

@@ -7,6 +7,7 @@ select
     r.rolcanlogin as can_login,
     r.rolbypassrls as bypasses_rls,
     r.rolcreaterole as creates_roles,
+    r.rolreplication as replicates,
     coalesce(r.rolvaliduntil = 'infinity', true) as never_expires,
     array(
         select format('%%I', s.rolname)

@@ -7,7 +7,14 @@ select
         select
         from pg_settings as s
         where s.source not in ('user', 'database user')
-            and (s.name, s.setting) in (('pg_stat_statements.track', 'none'), ('compute_query_id', 'off'))
+            and (s.name, s.setting) = ('pg_stat_statements.track', 'none')
     ) as counts_nothing,
+    -- Then another module may, or single sessions.
+    exists (
+        select
+        from pg_settings as s
+        where s.source not in ('user', 'database user')
+            and (s.name, s.setting) = ('compute_query_id', 'off')
+    ) as makes_no_ids,
     current_setting('track_io_timing') as track_io_timing
 from pg_stat_statements_info as i

@@ -51,6 +51,7 @@ RIGHTS = {
     "superuser_member": "grant postgres to {}",
     "bypassrls_role": "alter role {} bypassrls",
     "createrole_role": "alter role {} createrole",
+    "replication_role": "alter role {} replication",
     "server_access_role": "grant pg_execute_server_program to {}",
     "role_without_expiry": "alter role {} login password 'a' valid until 'infinity'",
     "md5_password": "set password_encryption = 'md5'; alter role {} password 'a'",
@@ -146,6 +147,15 @@ def test_views_sequences_and_what_is_made_later(database_url: str, news: News) -
     assert news() == expected
     for key in expected:
         execute(database_url, given[key].found.fix)
+    assert news() == set()
+
+
+def test_a_database_that_every_role_may_create_in(database_url: str, news: News) -> None:
+    ((name,),) = execute(database_url, "select format('%I', current_database())")
+    assert news() == set()
+    execute(database_url, f"grant create on database {name} to public")
+    assert news() == {f"public_database_create:{name}"}
+    execute(database_url, found(database_url)[f"public_database_create:{name}"].found.fix)
     assert news() == set()
 
 

@@ -324,6 +324,22 @@ def test_counting_that_is_switched_off_is_told_of(server: TestServer, ops: Postg
         execute(url, f"drop role {role}")
 
 
+@on_18
+def test_query_ids_that_others_make_are_well_as_long_as_something_is_counted(
+    server: TestServer, ops: Postgres
+) -> None:
+    url = server.create_database()
+    prepare(url)
+    name = execute(url, "select current_database()")[0][0]
+    execute(url, f"alter database {name} set compute_query_id = off")
+    execute(url, f"set compute_query_id = on; {READ}")
+    assert check_tracking(look(url, ops, "2026-11-24")).passed
+    idle = look(url, ops, "2026-11-25")
+    assert idle.counts_nothing
+    assert COUNTS_NOTHING in idle.notes
+    assert not check_tracking(idle).passed
+
+
 @pytest.mark.parametrize("major", [15, 18])
 def test_a_server_that_does_not_load_it(major: int) -> None:
     with temporary_home() as home:

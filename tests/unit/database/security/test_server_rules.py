@@ -41,6 +41,7 @@ def test_a_sound_server_has_no_finding_and_nothing_hidden() -> None:
         ({"superusers": ("postgres",)}, "superuser_member:app", Severity.HIGH),
         ({"bypasses_rls": True}, "bypassrls_role:app", Severity.MEDIUM),
         ({"creates_roles": True}, "createrole_role:app", Severity.MEDIUM),
+        ({"replicates": True}, "replication_role:app", Severity.MEDIUM),
         ({"server_access": ("pg_read_server_files",)}, "server_access_role:app", Severity.HIGH),
         ({"never_expires": True}, "role_without_expiry:app", Severity.LOW),
     ],
@@ -209,5 +210,5 @@ def test_a_setting_that_is_not_shown_is_not_well() -> None:
 
 def test_what_could_not_be_read_hides_all_its_rules() -> None:
     unread = Unreadable("permission denied for view pg_roles")
-    assert len(hidden(replace(SERVER, roles=unread))) == 6
+    assert len(hidden(replace(SERVER, roles=unread))) == 7
     assert NOW.date() == KNOWN_ON
