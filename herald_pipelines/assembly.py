@@ -6,6 +6,7 @@ import dagster as dg
 
 from herald_pipelines import scheduling
 from herald_pipelines.environment import Environment
+from herald_pipelines.health_sensor import build_health_sensor, health_status_checks, status_asset
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.recovery_job import restore_job
 from herald_pipelines.registry import TASKS
@@ -66,7 +67,8 @@ def _build(environment: Environment) -> dg.Definitions:
         return environment.storage("request_missed_windows")
 
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, status_asset],
+        asset_checks=[health_status_checks],
         jobs=[*jobs.values(), restore_job],
         schedules=[
             scheduling.build_schedule(slot, jobs[slot.name], environment.settings, ASSET_KEYS)
@@ -75,7 +77,8 @@ def _build(environment: Environment) -> dg.Definitions:
         sensors=[
             scheduling.build_catch_up_sensor(
                 list(jobs.values()), calendar, environment.settings, ASSET_KEYS, open_ledger, open_storage
-            )
+            ),
+            build_health_sensor(environment, asset_keys=ASSET_KEYS),
         ],
         resources={"herald": dg.ResourceDefinition.hardcoded_resource(environment)},
         executor=dg.in_process_executor,

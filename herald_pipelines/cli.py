@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "config": "cli_settings",
     "demo": "cli_runs",
     "drill": "cli_backup",
+    "health": "cli_health",
     "indexes": "cli_indexes",
     "migrate": "cli_runs",
     "partitions": "cli_partitions",

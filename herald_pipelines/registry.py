@@ -11,6 +11,7 @@ from herald_pipelines.database.maintenance import MAINTENANCE_TASKS
 from herald_pipelines.database.security.assets import SECURITY_TASKS
 from herald_pipelines.database.statements.assets import STATEMENT_TASKS
 from herald_pipelines.database.tables.assets import TABLE_TASKS
+from herald_pipelines.health.assets import HEALTH_TASKS
 from herald_pipelines.partitions.assets import PARTITION_TASKS
 from herald_pipelines.settings import Settings
 from herald_pipelines.tasks import Task
@@ -26,6 +27,7 @@ TASKS: Mapping[str, Task] = {
         *STATEMENT_TASKS,
         *SECURITY_TASKS,
         *PARTITION_TASKS,
+        *HEALTH_TASKS,
     )
 }
 

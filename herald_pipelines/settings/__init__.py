@@ -5,6 +5,7 @@
     performance.py  the same of the performance of queries
     security.py   the same of security
     partitions.py the same of partitioned tables
+    health.py     the same of health checks
     fields.py     what the models are made of: the strict base, names, numbers with their limits
     urls.py       what the models take for a url, and references to secrets
     conninfo.py   database urls as connection parameters

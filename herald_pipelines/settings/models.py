@@ -29,6 +29,7 @@ from herald_pipelines.settings.fields import (
     from_folder,
 )
 from herald_pipelines.settings.files import MOST_YAML_BYTES, explain, read_text_file, show_file
+from herald_pipelines.settings.health import HealthSettings
 from herald_pipelines.settings.partitions import PartitionSettings, TableName
 from herald_pipelines.settings.performance import PerformanceSettings
 from herald_pipelines.settings.security import SecuritySettings
@@ -94,6 +95,12 @@ class CatchUpSettings(Model):
     """Wait after a failed attempt; doubles with each."""
 
 
+def _check_query(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
 class DatabaseSettings(Model):
     """One target database."""
 
@@ -116,6 +123,8 @@ class DatabaseSettings(Model):
     """The rules of partitioned tables, by schema.table; a table without one is left alone."""
     performance: PerformanceSettings | None = None
     """The same of the `performance` of the top level."""
+    test_query: Annotated[str, AfterValidator(_check_query)] | None = None
+    """A query of your own that the health check asks each time, in a read-only session."""
 
     def task(self, name: str) -> TaskSettings:
         """Return what is said about a task; nothing, when it is not named."""
@@ -172,6 +181,7 @@ class Settings(Model):
     performance: PerformanceSettings = PerformanceSettings()
     backup: BackupSettings = BackupSettings()
     security: SecuritySettings = SecuritySettings()
+    health: HealthSettings = HealthSettings()
     home: Path = Path(".herald")
     """Where we keep our own files. Not a key of the file: HERALD_HOME, else .herald in the current folder."""
     source: Path | None = None

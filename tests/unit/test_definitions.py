@@ -64,6 +64,8 @@ def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
             "herald/database_optimization",
             "herald/disaster_recovery_test",
             "herald/full_database_maintenance",
+            "herald/health_checks",
+            "herald/health_status",
             "herald/index_analysis",
             "herald/index_rebuild",
             "herald/index_soundness",
@@ -90,7 +92,7 @@ def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
             "maintenance_daily": "0 2 * * *",
             "monthly_review_monthly": "0 0 * * 0#1",
         },
-        "sensors": ["request_missed_windows"],
+        "sensors": ["request_missed_windows", "watch_health"],
     }
 
 
@@ -130,6 +132,10 @@ def test_checks_by_asset(definitions: dg.Definitions):
         ("security_scan", "no_open_findings"),
         ("security_audit", "no_overdue_findings"),
         ("security_audit", "accepted_risks_hold"),
+        ("health_checks", "critical_checks_healthy"),
+        ("health_checks", "no_unhealthy_checks"),
+        ("health_status", "critical_checks_healthy"),
+        ("health_status", "no_unhealthy_checks"),
         ("table_stats", "wraparound_is_far"),
         ("table_stats", "statistics_are_current"),
         ("vacuum_plan", "nobody_holds_the_horizon"),

@@ -45,6 +45,7 @@ from herald_pipelines.settings.backup import (
     ServiceSettings,
 )
 from herald_pipelines.settings.fields import Model, Range
+from herald_pipelines.settings.health import EndpointSettings, HealthSettings, RiotSettings
 from herald_pipelines.settings.mistakes import NOT_IN_FILE
 from herald_pipelines.settings.security import AcceptedRisk, SecuritySettings
 from herald_pipelines.values import Capability, Mode
@@ -52,7 +53,9 @@ from herald_pipelines.values import Capability, Mode
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "herald.example.yaml"
 DATABASE_KEYS = ", ".join(sorted(DatabaseSettings.model_fields))
-TOP_KEYS = "(known: backup, calendar, catch_up, databases, indexes, ops, performance, security, version)"
+TOP_KEYS = (
+    "(known: backup, calendar, catch_up, databases, health, indexes, ops, performance, security, version)"
+)
 DAYS = "2000-01-01 to 2099-12-31"
 URL_KEYS = "backup, env, file, maintain, observe, restore"
 NAME_RULE = "a name is a lower-case letter, then letters, digits and _, at most 63 in all"
@@ -79,6 +82,9 @@ MODELS = {
     "backup.objectives": Objectives,
     "security": SecuritySettings,
     "security.accepted[]": AcceptedRisk,
+    "health": HealthSettings,
+    "health.endpoints[]": EndpointSettings,
+    "health.riot": RiotSettings,
 }
 # the same folder for every example of a property is fine: each one writes the file anew
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -627,6 +633,10 @@ def range_of(model: type[BaseModel], key: str) -> Range | None:
 
 
 TABLE = "public.matches"
+REQUIRED = {
+    "health.endpoints[]": {"url": "https://site/healthz"},
+    "health.riot": {"api_key": {"env": "RIOT_API_KEY"}},
+}
 NUMBERS = [
     (title, key, limits)
     for title, model in MODELS.items()
@@ -650,6 +660,7 @@ def test_a_number_outside_its_range_is_refused_with_the_range(
             at[part.removesuffix("[]")], at = [inner], inner
         else:
             at = at.setdefault(part, {})
+    at |= REQUIRED.get(title, {})
     for value in (limits.lowest, limits.highest):
         at[key] = value
         load(tmp_path, json.dumps(data))

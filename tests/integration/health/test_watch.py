@@ -1,0 +1,412 @@
+"""Health checks of real databases: what they find, what is kept and told, and how hours and days are counted."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg2
+import pytest
+import yaml
+
+from contract_files import check_documents
+from herald_pipelines import operations
+from herald_pipelines.cli_output import DOCUMENT_VERSION
+from herald_pipelines.console_health import show_health
+from herald_pipelines.environment import Environment
+from herald_pipelines.errors import HeraldError
+from herald_pipelines.health.checks import build_checks
+from herald_pipelines.health.history import record, roll_up
+from herald_pipelines.health.results import Executed, HealthResult, Probe, Status, Verdict
+from herald_pipelines.health.runner import Runner
+from herald_pipelines.health.watch import look
+from herald_pipelines.health_sensor import STATUS_KEY, build_health_sensor
+from herald_pipelines.migrations import migrate
+from herald_pipelines.operations_health import health
+from herald_pipelines.resources.postgres import Postgres
+from herald_pipelines.values import utc_now
+from servers import TestServer
+
+one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
+pytestmark = [
+    # Dagster warns of the tags that it makes itself of a multi-partition key.
+    pytest.mark.filterwarnings("ignore:Non-compliant tag keys like .'dagster/partition/:DeprecationWarning"),
+]
+GONE = "postgresql://nobody@127.0.0.1:1/gone"
+PATIENCE = 120.0
+
+
+def execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+@dataclass
+class Shop:
+    """A database of an operator's own, on each server in turn; the ops database is on another."""
+
+    home: Path
+    url: str
+    ops_url: str
+    environ: dict[str, str]
+
+    def write(self, *, health: dict[str, Any] | None = None, **options: Any) -> None:
+        document = {
+            "version": 1,
+            "ops": {"url": {"env": "OPS_URL"}, "lock_timeout_seconds": 60},
+            "databases": {"shop": {"url": {"env": "SHOP_URL"}, **options}},
+            "health": health or {},
+        }
+        (self.home / "herald.yaml").write_text(yaml.safe_dump(document))
+
+    @property
+    def environment(self) -> Environment:
+        return Environment.load(self.environ, self.home)
+
+    @property
+    def ops(self) -> Postgres:
+        return Postgres(self.ops_url, "ops", read_only=False, lock_timeout_seconds=60)
+
+    def ask(self, *names: str) -> dict[str, HealthResult]:
+        checks = build_checks(self.environment.targets, ("shop", *(() if names else ("ops",))))
+        wanted = [each for each in checks if not names or each.name in names]
+        found = Runner().run(wanted, {}, utc_now())
+        return {f"{each.check.subject}/{each.check.name}": each.result for each in found}
+
+
+@pytest.fixture
+def shop(home: Path, server: TestServer, pg18: TestServer, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    for name in ("DAGSTER_HOME", "HERALD_HOME", "HERALD_DAGSTER_URL"):
+        monkeypatch.setenv(name, "")
+    url, ops_url = server.create_database(), pg18.create_database()
+    migrate(Postgres(ops_url, "ops"))
+    environ = {
+        "HERALD_HOME": str(home),
+        "SHOP_URL": url,
+        "OPS_URL": ops_url,
+        "HERALD_DAGSTER_URL": pg18.create_database(),
+    }
+    found = Shop(home, url, ops_url, environ)
+    found.write()
+    return found
+
+
+def test_every_check_of_a_database_answers(shop: Shop):
+    execute(shop.url, "create table users (id int); insert into users values (1), (2)")
+    shop.write(test_query="select count(*) from public.users where id % 2 = 0")
+    found = shop.ask()
+    of_shop = {name: result for name, result in found.items() if name.startswith("shop/")}
+    names = "database blockers wraparound replication slots cache deadlocks checkpoints disk"
+    assert set(of_shop) == {f"shop/{name}" for name in names.split()}
+    # How full the disk of this machine is, is its business.
+    ill = {name: result.message for name, result in of_shop.items()
+           if result.status is not Status.HEALTHY and name != "shop/disk"}  # fmt: skip
+    assert ill == {}
+    metrics = of_shop["shop/database"].metrics
+    assert metrics["test_query_value"] == 1
+    assert metrics["query_duration_ms"] > 0
+    assert metrics["open_connections"] >= 1
+    assert of_shop["shop/disk"].metrics["total_bytes"] > 0
+    assert of_shop["shop/wraparound"].metrics["xid_age"] > 0
+    assert {"host/memory", "host/disk"} <= set(found)
+
+
+@one_server
+def test_a_database_that_is_gone_is_unhealthy_and_a_wrong_query_degrades(shop: Shop):
+    shop.write(test_query="select count(*) from nowhere")
+    found = shop.ask("database")["shop/database"]
+    assert found.status is Status.DEGRADED
+    assert "the test query failed" in found.message
+    shop.write(test_query="create table public.mine (id int)")
+    assert "read-only" in shop.ask("database")["shop/database"].message
+    shop.environ["SHOP_URL"] = GONE
+    found = shop.ask("database", "slots")
+    assert {result.status for result in found.values()} == {Status.UNHEALTHY}
+
+
+@contextmanager
+def lock_held(url: str) -> Iterator[int]:
+    """Hold a lock that another session waits for; give the pid of the holder."""
+    execute(url, "create table held (id int)")
+    with closing(psycopg2.connect(url)) as holder, closing(psycopg2.connect(url, async_=True)) as waiter:
+        with holder.cursor() as cursor:
+            cursor.execute("lock table held; select pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        psycopg2.extensions.set_wait_callback(None)
+        while waiter.poll() != psycopg2.extensions.POLL_OK:
+            time.sleep(0.01)
+        waiter.cursor().execute("select * from held")
+        yield pid
+
+
+def test_the_root_of_a_queue_is_named(shop: Shop):
+    with lock_held(shop.url) as pid:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            found = shop.ask("blockers")["shop/blockers"]
+            if found.metrics["waiting_sessions"]:
+                break
+            time.sleep(0.05)
+    assert (found.metrics["root_blockers"], found.metrics["waiting_sessions"]) == (1, 1)
+    assert f"pid {pid} " in found.message
+
+
+@one_server
+def test_a_slot_and_deadlocks_are_seen(shop: Shop):
+    assert shop.ask("slots")["shop/slots"].metrics["slots"] == 0
+    name = f"slot_{Path(shop.home).name.replace('-', '_').lower()}"
+    execute(shop.url, f"select pg_create_physical_replication_slot('{name}', true)")
+    try:
+        assert shop.ask("slots")["shop/slots"].metrics["inactive_slots"] == 1
+    finally:
+        execute(shop.url, f"select pg_drop_replication_slot('{name}')")
+
+
+def fixed(name: str, *statuses: Status, critical: bool = False, frequency: float = 30.0) -> Probe:
+    """Return a check that says one status after the other, the last for ever."""
+    told = list(statuses)
+
+    def ask(_now: datetime, _previous: Any) -> Verdict:
+        return Verdict(told.pop(0) if len(told) > 1 else told[0], "as told", {"n_ms": 1.0})
+
+    return Probe("shop", name, frequency, ask, time.monotonic, critical=critical)
+
+
+@one_server
+def test_a_look_asks_what_is_due_and_keeps_all_of_it(shop: Shop):
+    runner, now = Runner(), utc_now()
+    often, seldom = (
+        fixed("often", Status.UNHEALTHY, Status.HEALTHY),
+        fixed("seldom", Status.HEALTHY, frequency=300.0),
+    )
+
+    def see(after: float) -> Any:
+        return look(shop.ops, [often, seldom], runner, now + timedelta(seconds=after), keep_months=13)
+
+    assert (see(0).asked, see(29).asked) == (2, 0)
+    found = see(30)
+    assert (found.asked, found.changed) == (1, (("shop", "often"),))
+    rows = execute(
+        shop.ops_url,
+        "select check_name, status, recovered_after_seconds from herald.health_snapshot order by at, check_name",
+    )
+    assert rows == [("often", "unhealthy", None), ("seldom", "healthy", None), ("often", "healthy", 30.0)]
+    assert execute(shop.ops_url, "select check_name, status from herald.health_status order by 1") == [
+        ("often", "healthy"), ("seldom", "healthy"),
+    ]  # fmt: skip
+    # What the settings do not have any more stands no longer.
+    look(shop.ops, [seldom], runner, now + timedelta(seconds=31), keep_months=13)
+    assert execute(shop.ops_url, "select check_name from herald.health_state") == [("seldom",)]
+
+
+@one_server
+def test_an_older_result_does_not_change_how_things_stand(shop: Shop):
+    now, check = utc_now(), fixed("x", Status.HEALTHY)
+
+    def write(status: Status, at: datetime) -> None:
+        result = HealthResult(status, "", {}, at, 0.0)
+        record(shop.ops, [Executed(check, result)], run_id=None, keep_months=13)
+
+    write(Status.HEALTHY, now)
+    write(Status.UNHEALTHY, now - timedelta(seconds=5))
+    assert execute(shop.ops_url, "select status, at from herald.health_state") == [("healthy", now)]
+    assert execute(shop.ops_url, "select count(*) from herald.health_snapshot") == [(2,)]
+
+
+@one_server
+def test_hours_and_days_count_what_was_watched(shop: Shop):
+    day = (utc_now() - timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    month = f"health_snapshot_{day:%Y_%m}"
+    if not execute(shop.ops_url, f"select to_regclass('herald.{month}')")[0][0]:
+        first = day.replace(day=1)
+        end = (first + timedelta(days=32)).replace(day=1)
+        execute(
+            shop.ops_url,
+            f"create table herald.{month} partition of herald.health_snapshot for values from ('{first}') to ('{end}')",
+        )
+    check = fixed("x", Status.HEALTHY, frequency=60.0)
+
+    def write(minute: int, status: Status) -> None:
+        at = day + timedelta(minutes=minute)
+        result = HealthResult(status, "", {}, at, 0.010 + minute / 1000)
+        record(shop.ops, [Executed(check, result)], run_id=None, keep_months=13)
+
+    # 10 minutes healthy, 2 unhealthy, then well until minute 20, at which the watch ends; 3 more minutes it stands for.
+    for minute in range(20):
+        write(minute, Status.UNHEALTHY if 10 <= minute < 12 else Status.HEALTHY)
+    write(120, Status.UNKNOWN)
+    later = day + timedelta(days=1, minutes=4)
+    assert roll_up(shop.ops, later) == 2  # the hours 0 and 2; the day is over for less than five minutes
+    assert roll_up(shop.ops, later) == 0
+    assert roll_up(shop.ops, later + timedelta(minutes=2)) == 1
+    hours = execute(
+        shop.ops_url,
+        "select starts_at, samples, watched_ratio * 60, uptime_ratio, down_seconds, recoveries, mean_time_to_recover_seconds,"
+        " duration_p50_ms from herald.health_hourly order by starts_at",
+    )
+    assert hours == [
+        (day, 20, pytest.approx(22), pytest.approx(20 / 22), 120, 1, 120, pytest.approx(19.5)),
+        (day + timedelta(hours=2), 1, 0, None, 0, 0, None, pytest.approx(130)),
+    ]
+    days = execute(
+        shop.ops_url,
+        "select starts_at, samples, watched_ratio * 1440, uptime_ratio, recoveries from herald.health_daily",
+    )
+    assert days == [(day, 21, pytest.approx(22), pytest.approx(20 / 22), 1)]
+
+
+@one_server
+def test_partitions_are_made_ahead_and_dropped_when_old(shop: Shop):
+    names = (
+        "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+        " where i.inhparent = 'herald.health_snapshot'::regclass order by 1"
+    )
+    ahead = [name for (name,) in execute(shop.ops_url, names)]
+    assert len(ahead) == 3
+    execute(
+        shop.ops_url,
+        "create table herald.health_snapshot_2020_01 partition of herald.health_snapshot"
+        " for values from ('2020-01-01') to ('2020-02-01')",
+        f"drop table herald.{ahead[2]}",
+        # As a role that only writes.
+        "set role herald_writer",
+        "select herald.keep_health_partitions(13)",
+    )
+    assert [name for (name,) in execute(shop.ops_url, names)] == ahead
+
+
+@one_server
+def test_the_sensor_tells_dagster_on_a_change_and_hourly(shop: Shop):
+    clock = [utc_now()]
+    steps = (Status.HEALTHY, Status.HEALTHY, Status.UNHEALTHY, Status.UNHEALTHY)
+    checks = [fixed("x", *steps, critical=True)]
+    sensor = build_health_sensor(shop.environment, clock=lambda: clock[0], build=lambda _: checks)
+    cursor: str | None = None
+
+    def tick(after: float) -> list[Any]:
+        nonlocal cursor
+        clock[0] += timedelta(seconds=after)
+        context = dg.build_sensor_context(cursor=cursor)
+        result = sensor(context)
+        cursor = result.cursor or cursor
+        return list(result.asset_events)
+
+    first = tick(0)
+    assert [type(each).__name__ for each in first] == [
+        "AssetMaterialization", "AssetCheckEvaluation", "AssetCheckEvaluation",
+    ]  # fmt: skip
+    assert first[0].asset_key == STATUS_KEY
+    assert all(each.passed for each in first[1:])
+    assert tick(30) == []
+    changed = tick(30)
+    assert changed[0].metadata["unhealthy"].value == 1
+    (critical,) = [each for each in changed[1:] if each.check_name == "critical_checks_healthy"]
+    assert (critical.passed, critical.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "shop/x unhealthy" in critical.description
+    assert tick(30) == []
+    assert len(tick(3600)) == 3
+    assert execute(shop.ops_url, "select count(*) from herald.health_snapshot") == [(5,)]
+
+    shop.environ["OPS_URL"] = GONE
+    lost = build_health_sensor(shop.environment, build=lambda _: checks)
+    with pytest.raises(HeraldError):
+        lost(dg.build_sensor_context())
+
+
+@one_server
+def test_documents(shop: Shop, capsys: pytest.CaptureFixture[str]):
+    documents: dict[str, list[Any]] = {}
+
+    def keep(title: str, document: dict[str, Any]) -> dict[str, Any]:
+        given = json.loads(json.dumps({"version": DOCUMENT_VERSION, **document}))
+        documents.setdefault(title, []).append(given)
+        return given
+
+    for dry_run in (True, False):
+        outcome = operations.run(
+            shop.environ, shop.home, task="health_checks", window=None, database="shop", dry_run=dry_run
+        )
+        assert outcome.exit_code == 0, outcome.document
+        keep("herald run health_checks", outcome.document)
+    ((kept,),) = execute(shop.ops_url, "select count(*) from herald.health_snapshot where run_id is not null")
+    assert kept == len(outcome.document["databases"][0]["checks"]) == 9
+
+    document, _ = health(shop.environ, shop.home, database="shop")
+    keep("herald health", document)
+    assert {row["since"] is None for row in document["checks"] if row["status"] == "healthy"} == {False}
+    show_health(document)
+    assert "shop/database (critical)" in capsys.readouterr().out
+
+    shop.environ["SHOP_URL"] = GONE
+    document, code = health(shop.environ, shop.home, database="shop")
+    assert (document["status"], code) == ("unhealthy", 1)
+    keep("herald health", document)
+    shop.environ["OPS_URL"] = GONE
+    document, code = health(shop.environ, shop.home, database="shop")
+    keep("herald health", document)
+    assert "no history" in document["notes"][0]
+    assert execute(shop.ops_url, "select count(*) from herald.health_snapshot") == [(kept,)]
+    check_documents("documents.yaml", documents)
+
+
+@one_server
+def test_dagster_is_asked_by_its_own_tables(shop: Shop):
+    checks = [each for each in build_checks(shop.environment.targets, ("ops",)) if each.subject == "dagster"]
+    unset = Runner().run(checks, {}, utc_now())
+    assert {each.result.status for each in unset} == {Status.UNKNOWN}  # Dagster has no tables there yet
+
+    storage = {
+        "storage": {"postgres": {"postgres_url": shop.environ["HERALD_DAGSTER_URL"]}},
+        "telemetry": {"enabled": False},
+    }
+    with dg.instance_for_test(overrides=storage) as instance:
+        assert instance.get_daemon_heartbeats() == {}
+        now = datetime.now(UTC).timestamp()
+        from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
+        from dagster._daemon.types import DaemonHeartbeat
+        from dagster_shared.error import SerializableErrorInfo
+
+        error = SerializableErrorInfo("gone", [], None)
+
+        def beat(age: float) -> None:
+            instance.add_daemon_heartbeat(DaemonHeartbeat(now - age, "SENSOR", "some", []))
+
+        def tick(status: TickStatus) -> None:
+            instance.create_tick(
+                TickData(
+                    "origin",
+                    "watch_health",
+                    InstigatorType.SENSOR,
+                    status,
+                    now,
+                    run_ids=[],
+                    error=error if status is TickStatus.FAILURE else None,
+                    selector_id="s",
+                )
+            )
+
+        def ask() -> dict[str, HealthResult]:
+            return {each.check.name: each.result for each in Runner().run(checks, {}, utc_now())}
+
+        beat(10)
+        tick(TickStatus.SUCCESS)
+        assert {name: result.status.value for name, result in ask().items()} == {
+            "daemons": "healthy", "ticks": "healthy", "runs": "healthy",
+        }  # fmt: skip
+        beat(4000)
+        tick(TickStatus.FAILURE)
+        found = ask()
+        assert found["daemons"].status is Status.UNHEALTHY
+        assert found["daemons"].metrics["oldest_heartbeat_seconds"] == pytest.approx(4000, abs=600)
+        assert (found["ticks"].status, found["ticks"].message) == (
+            Status.DEGRADED, "the newest tick failed: watch_health",
+        )  # fmt: skip
