@@ -30,7 +30,7 @@ from herald_pipelines.health.results import (
     Verdict,
 )
 from herald_pipelines.health.runner import Runner
-from herald_pipelines.health.watch import look
+from herald_pipelines.health.watch import Watch
 from herald_pipelines.migrations import migrate
 from herald_pipelines.resources.postgres import Postgres
 
@@ -94,7 +94,9 @@ def measure_look(ops: Postgres) -> float:
     alone = min(timed(lambda: [time.sleep(WAIT_SECONDS) for _ in range(WAITS)]) for _ in range(ROUNDS))
     now = datetime.now(UTC)
     whole = min(
-        timed(lambda i=i: look(ops, checks, Runner(at_once=1), now + timedelta(minutes=i), keep_months=13))
+        timed(
+            lambda i=i: Watch(Runner(at_once=1)).look(ops, checks, now + timedelta(minutes=i), keep_months=13)
+        )
         for i in range(ROUNDS)
     )
     return (whole - alone) / WAITS * 1000
@@ -110,11 +112,9 @@ def measure_writes(ops: Postgres) -> tuple[float, float]:
 
     def write_single() -> None:
         for each in results:
-            record(ops, [each], run_id=None, keep_months=13)
+            record(ops, [each], run_id=None)
 
-    batch = statistics.median(
-        timed(lambda: record(ops, results, run_id=None, keep_months=13)) for _ in range(ROUNDS)
-    )
+    batch = statistics.median(timed(lambda: record(ops, results, run_id=None)) for _ in range(ROUNDS))
     return batch, timed(write_single)
 
 
@@ -124,14 +124,11 @@ def measure_year(ops: Postgres, days: int) -> dict[str, float]:
     first = today - timedelta(days=days)
     with ops.session(autocommit=True) as session:
         session.execute("truncate herald.health_snapshot, herald.health_rollup")
-        month = first.replace(day=1)
-        while month < today.replace(day=1):
-            after = (month + timedelta(days=32)).replace(day=1)
-            session.execute(
-                f"create table if not exists herald.health_snapshot_{month:%Y_%m} partition of herald.health_snapshot"
-                f" for values from ('{month}') to ('{after}')"
-            )
-            month = after
+        session.execute(
+            "select herald.add_health_partition(month)"
+            " from generate_series(date_trunc('month', %(first)s::timestamptz), now(), interval '1 month') as month",
+            {"first": first},
+        )
         counting, periods = 0.0, 0
         for number in range(days):
             day = first + timedelta(days=number)

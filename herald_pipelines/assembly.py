@@ -6,6 +6,7 @@ import dagster as dg
 
 from herald_pipelines import scheduling
 from herald_pipelines.environment import Environment
+from herald_pipelines.health_frames import HealthFrames
 from herald_pipelines.health_sensor import build_health_sensor, health_status_checks, status_asset
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.recovery_job import restore_job
@@ -80,6 +81,9 @@ def _build(environment: Environment) -> dg.Definitions:
             ),
             build_health_sensor(environment, asset_keys=ASSET_KEYS),
         ],
-        resources={"herald": dg.ResourceDefinition.hardcoded_resource(environment)},
+        resources={
+            "herald": dg.ResourceDefinition.hardcoded_resource(environment),
+            "health_frames": HealthFrames(environment),
+        },
         executor=dg.in_process_executor,
     )

@@ -12,11 +12,12 @@ import dagster as dg
 
 from herald_pipelines.catchup import State, WindowState
 from herald_pipelines.environment import Environment
+from herald_pipelines.errors import TransientFailure
 from herald_pipelines.health.checks import build_checks
 from herald_pipelines.health.history import Standing, read_standings
+from herald_pipelines.health.report import count, fingerprint, judge, table, verdict_rows
 from herald_pipelines.health.results import HealthCheck, Key, Previous, Probe, Status, Verdict
-from herald_pipelines.health.runner import Runner
-from herald_pipelines.health.watch import count, fingerprint, judge, look, table, verdict_rows
+from herald_pipelines.health.watch import Watch
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.task_assets import asset_key, to_dagster_metadata
 from herald_pipelines.tasks import CheckVerdict
@@ -56,7 +57,7 @@ def build_health_sensor(
         build: makes the checks; by default those that the settings ask for.
         asset_keys: of each task, for the check on missed windows; None: there is none.
     """
-    runner = Runner()
+    watch = Watch()
 
     @dg.sensor(  # pyright: ignore[reportUnknownMemberType] - in the metadata we do not give
         name="watch_health",
@@ -70,10 +71,16 @@ def build_health_sensor(
         if asset_keys is not None:
             checks.append(_windows_check(environment, context.instance, asset_keys))
         ops = environment.targets.ops("watch_health")
-        found = look(ops, checks, runner, now, keep_months=environment.settings.health.keep_months)
+        found = watch.look(ops, checks, now, keep_months=environment.settings.health.keep_months)
+        if found is None:
+            return dg.SensorResult(skip_reason="the look before has not ended yet")
+        said = "; ".join((f"{found.asked} checks asked", *found.problems))
+        if found.unwritten:
+            said += f"; {found.unwritten} results wait for the ops database"
+        context.log.info(said)
         told = fingerprint(found.standings)
         if not _is_to_be_told(context.cursor, told, now):
-            return dg.SensorResult(skip_reason=f"{found.asked} checks asked, nothing changed")
+            return dg.SensorResult(skip_reason=f"{said}; nothing changed")
         return dg.SensorResult(
             asset_events=_events(found.standings, now),
             cursor=json.dumps({"told": told, "at": now.isoformat()}),
@@ -91,10 +98,16 @@ def _windows_check(
 ) -> HealthCheck:
     def ask(now: datetime, _previous: Previous | None) -> Verdict:
         ledger = Ledger(environment.targets.ops("windows", read_only=True))
-        states = window_states(instance, environment.calendar, environment.settings, asset_keys, ledger, now)
+        try:
+            states = window_states(
+                instance, environment.calendar, environment.settings, asset_keys, ledger, now
+            )
+        except TransientFailure as error:
+            # That the ops database is away is told by its own checks.
+            return Verdict(Status.UNKNOWN, error.message)
         return judge_windows(states)
 
-    return Probe("dagster", "windows", WINDOWS_SECONDS, ask, time.monotonic, timeout_seconds=30.0)
+    return Probe("dagster", "windows", WINDOWS_SECONDS, ask, time.monotonic, timeout_seconds=20.0)
 
 
 def judge_windows(states: Sequence[WindowState]) -> Verdict:

@@ -14,9 +14,9 @@ from herald_pipelines.environment import Environment
 from herald_pipelines.errors import HeraldError
 from herald_pipelines.health.checks import build_checks
 from herald_pipelines.health.history import Standing, previous_of, read_standings
+from herald_pipelines.health.report import count, describe
 from herald_pipelines.health.results import Key, Status, worst
 from herald_pipelines.health.runner import Runner
-from herald_pipelines.health.watch import count, describe
 from herald_pipelines.settings import OPS
 from herald_pipelines.values import utc_now
 

@@ -84,6 +84,10 @@ def build_task_asset(
         )
         for asset in task.assets
     ]
+    specs = [
+        spec.with_io_manager_key(asset.io_manager) if asset.io_manager else spec
+        for spec, asset in zip(specs, task.assets, strict=True)
+    ]
     checks = [
         dg.AssetCheckSpec(check.name, asset=asset_key(check.asset), description=check.description)
         for check in task.checks

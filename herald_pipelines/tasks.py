@@ -37,6 +37,8 @@ class AssetInfo:
     description: str
     deps: tuple[str, ...] = ()
     """Names of the assets it is made from; those of other slots are mapped by time."""
+    io_manager: str | None = None
+    """Resource that reads what the task has written, for whoever takes the asset as an input; None: it has no value."""
 
     @property
     def key(self) -> str:

@@ -167,10 +167,14 @@ def advance(before: State | None, result: HealthResult, frequency_seconds: float
     """Return the state after a result.
 
     An unknown one neither ends nor begins a time of being unhealthy. After a gap (nothing for longer than a result
-    stands) everything begins anew: how long it was ill is then not known.
+    stands) everything begins anew: how long it was ill is then not known. So it does where the clock was put back.
     """
     at, status = result.timestamp, result.status
-    seen = before if before is not None and at - before.at <= stands(before.frequency_seconds) else None
+    seen = (
+        before
+        if before is not None and before.at <= at <= before.at + stands(before.frequency_seconds)
+        else None
+    )
     down_since = seen.down_since if seen is not None else None
     recovered = None
     if status is Status.UNHEALTHY:

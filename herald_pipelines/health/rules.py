@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from herald_pipelines.health.results import Previous, Status, Verdict, worst
+from herald_pipelines.health.results import BADNESS, Previous, Status, Verdict
 from herald_pipelines.values import format_bytes, format_seconds
 
 Row = Mapping[str, Any]
@@ -32,6 +32,12 @@ HEARTBEAT_SECONDS = 300.0
 QUEUED_SECONDS = 900.0
 RUN_SECONDS = 43_200.0
 """After which Dagster ends a run (dagster.yaml)."""
+
+REMOVED_SECONDS = 86_400.0
+"""A daemon that has been silent for so long while others beat is one that this instance does not have any more."""
+MOST_NAMED = 5
+"""Names in a message."""
+HIDDEN = "what other roles do is not visible: grant pg_monitor (sql/roles/observe.sql)"
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,10 @@ def judge_activity(row: Row, limits: Limits, *, ping_ms: float, query: Verdict |
         **(query.metrics if query else {}),
     }
     found: list[tuple[Status, str]] = []
+    if row["is_standby"]:
+        found.append((Status.UNHEALTHY, "the url leads to a standby, which cannot be written"))
+    if row["hidden"]:
+        found.append((Status.UNKNOWN, HIDDEN))
     if ratio >= CONNECTIONS_DEGRADED:
         status = Status.UNHEALTHY if ratio >= CONNECTIONS_UNHEALTHY else Status.DEGRADED
         found.append((status, f"{row['connections']} of {usable} connections are in use"))
@@ -79,7 +89,7 @@ def judge_activity(row: Row, limits: Limits, *, ping_ms: float, query: Verdict |
     if query is not None and query.status is not Status.HEALTHY:
         found.append((query.status, query.message))
     well = f"answers in {ping_ms:.0f} ms, {row['connections']} of {usable} connections"
-    return _sum_up(found, well, metrics)
+    return sum_up(found, well, metrics)
 
 
 def judge_blockers(rows: Sequence[Row]) -> Verdict:
@@ -100,7 +110,11 @@ def judge_blockers(rows: Sequence[Row]) -> Verdict:
     if not rows:
         return Verdict(status, "nobody waits for a lock", metrics)
     row = rows[0]
-    who = f"pid {row['pid']} ({row['application']} as {row['role']}, {row['state']})"
+    who = (
+        f"pid {row['pid']} ({row['application']} as {row['role']}, {row['state'] or 'not visible'})"
+        if row["pid"]
+        else "a prepared transaction"
+    )
     message = f"{who} holds up {row['waiting']} for {format_seconds(row['waiting_seconds'])}"
     return Verdict(status, message, metrics)
 
@@ -121,7 +135,7 @@ def judge_ages(row: Row) -> Verdict:
                 (Status.DEGRADED, f"the oldest {name} number is {age} old, of {maximum} for freezing")
             )
     metrics = {"xid_age": float(row["xid_age"]), "multixact_age": float(row["multixact_age"])}
-    return _sum_up(
+    return sum_up(
         found, f"oldest transaction {row['xid_age']}, oldest multixact {row['multixact_age']}", metrics
     )
 
@@ -129,6 +143,8 @@ def judge_ages(row: Row) -> Verdict:
 def judge_standbys(row: Row, limits: Limits) -> Verdict:
     """Judge how far standbys are behind."""
     found: list[tuple[Status, str]] = []
+    if row["hidden"]:
+        found.append((Status.UNKNOWN, HIDDEN))
     lag = row["lag_seconds"]
     if lag > limits.max_lag_seconds:
         far = lag > LAG_UNHEALTHY_FACTOR * limits.max_lag_seconds
@@ -143,7 +159,7 @@ def judge_standbys(row: Row, limits: Limits) -> Verdict:
         "lag_seconds": lag,
         "lag_bytes": float(row["lag_bytes"]),
     }
-    return _sum_up(
+    return sum_up(
         found, f"{row['standbys']} standbys" if row["standbys"] else "no standby is connected", metrics
     )
 
@@ -163,7 +179,7 @@ def judge_slots(rows: Sequence[Row]) -> Verdict:
     retained = float(max((row["retained_bytes"] or 0 for row in rows), default=0))
     inactive = float(sum(not row["active"] for row in rows))
     metrics = {"slots": float(len(rows)), "inactive_slots": inactive, "retained_bytes": retained}
-    return _sum_up(found, f"{len(rows)} slots", metrics)
+    return sum_up(found, f"{len(rows)} slots", metrics)
 
 
 def judge_cache(row: Row, previous: Previous | None) -> Verdict:
@@ -224,34 +240,37 @@ def judge_room(what: str, free: int, total: int, *, degraded: float, unhealthy: 
     return Verdict(status, f"{what}: {format_bytes(free)} of {format_bytes(total)} free", metrics)
 
 
-def judge_backups(row: Row, *, rpo_seconds: float, proof_seconds: float) -> Verdict:
+def judge_backups(row: Row, *, max_age_seconds: float, proof_seconds: float) -> Verdict:
     """Judge how old the newest backup is, and the newest that was restored and compared.
 
     Args:
         row: of read_backup_ages.
-        rpo_seconds: recovery point objective; a database that is new here has that long for its first backup.
+        max_age_seconds: how old a backup may be; a database that is new here has that long for its first.
         proof_seconds: how old a proof may be.
     """
     age, proof, known = row["backup_age_seconds"], row["proof_age_seconds"], row["known_seconds"]
     if age is None:
-        new = known is None or known <= rpo_seconds
+        new = known is None or known <= max_age_seconds
         text = "there is no backup yet" if new else "there is no backup"
         return Verdict(Status.DEGRADED if new else Status.UNHEALTHY, text)
     found: list[tuple[Status, str]] = []
-    if age > rpo_seconds:
+    if age > max_age_seconds:
         found.append((Status.UNHEALTHY, f"the newest backup is {format_seconds(age)} old"))
     if proof is None:
         found.append((Status.DEGRADED, "no backup was restored and compared yet"))
     elif proof > proof_seconds:
         found.append((Status.DEGRADED, f"the newest proof is {format_seconds(proof)} old"))
     metrics = {"backup_age_seconds": age, **({} if proof is None else {"proof_age_seconds": proof})}
-    return _sum_up(found, f"the newest backup is {format_seconds(age)} old", metrics)
+    return sum_up(found, f"the newest backup is {format_seconds(age)} old", metrics)
 
 
 def judge_daemons(rows: Sequence[Row]) -> Verdict:
     """Judge whether Dagster's daemons live, by their heartbeats."""
     if not rows:
         return Verdict(Status.UNKNOWN, "no daemon of Dagster was ever seen")
+    youngest = min(row["age_seconds"] for row in rows)
+    if youngest <= HEARTBEAT_SECONDS:
+        rows = [row for row in rows if row["age_seconds"] <= REMOVED_SECONDS]
     oldest = max(row["age_seconds"] for row in rows)
     silent = sorted(row["daemon_type"] for row in rows if row["age_seconds"] > HEARTBEAT_SECONDS)
     metrics = {
@@ -270,7 +289,7 @@ def judge_ticks(rows: Sequence[Row]) -> Verdict:
     failing = sorted(str(row["name"]) for row in rows if row["status"] == "FAILURE")
     metrics = {"instigators": float(len(rows)), "failing_instigators": float(len(failing))}
     if failing:
-        return Verdict(Status.DEGRADED, f"the newest tick failed: {', '.join(failing)}", metrics)
+        return Verdict(Status.DEGRADED, f"the newest tick failed: {_name(failing)}", metrics)
     return Verdict(
         Status.HEALTHY, f"the newest ticks of {len(rows)} schedules and sensors went well", metrics
     )
@@ -292,13 +311,26 @@ def judge_runs(row: Row) -> Verdict:
         "running_seconds": row["running_seconds"],
         "stuck_runs": float(row["stuck_starting"]),
     }
-    return _sum_up(found, f"{row['running']} runs at work, {row['queued']} wait", metrics)
+    return sum_up(found, f"{row['running']} runs at work, {row['queued']} wait", metrics)
 
 
-def _sum_up(found: Sequence[tuple[Status, str]], well: str, metrics: Mapping[str, float]) -> Verdict:
+def sum_up(found: Sequence[tuple[Status, str]], well: str, metrics: Mapping[str, float]) -> Verdict:
+    """Return the verdict of the worst of what was found, which names it first; healthy where nothing was.
+
+    Args:
+        found: a status and a text each.
+        well: the text where nothing was found.
+        metrics: of the verdict.
+    """
     if not found:
         return Verdict(Status.HEALTHY, well, metrics)
-    return Verdict(worst(status for status, _ in found), "; ".join(text for _, text in found), metrics)
+    first = sorted(found, key=lambda each: -BADNESS.index(each[0]))
+    return Verdict(first[0][0], _name([text for _, text in first], "; "), metrics)
+
+
+def _name(texts: Sequence[str], between: str = ", ") -> str:
+    more = f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
+    return f"{between.join(texts[:MOST_NAMED])}{more}"
 
 
 def _counters(row: Row, *names: str) -> dict[str, float]:

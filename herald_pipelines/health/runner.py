@@ -4,10 +4,11 @@ A thread cannot be ended from outside. So one that does not answer is left alone
 it has come back: there is never more than one for each check. Not here: what is asked, what is kept.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -26,6 +27,8 @@ from herald_pipelines.records import describe_error
 
 AT_ONCE = 16
 """Checks that are asked at the same time."""
+MOST_TEXT = 2000
+"""Characters of a message."""
 
 
 @dataclass
@@ -100,13 +103,20 @@ def _ask(
 ) -> None:
     began = time.monotonic()
     try:
-        result = check.execute(now, previous)
+        result = _writable(check.execute(now, previous))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a result
         # What is refused or wrongly set tells nothing of the subject's health; nor does a defect of ours.
         unknown = not isinstance(error, HeraldError) or isinstance(error, (PermanentFailure, UsageError))
         status = Status.UNKNOWN if unknown else Status.UNHEALTHY
-        result = HealthResult(status, describe_error(error), {}, now, time.monotonic() - began)
+        result = _writable(HealthResult(status, describe_error(error), {}, now, time.monotonic() - began))
     answers.put((key_of(check), result))
+
+
+def _writable(result: HealthResult) -> HealthResult:
+    """Return a result that the ops database takes, whatever a server or a check of somebody else said."""
+    message = result.message.encode("utf-8", "replace").decode()[:MOST_TEXT]
+    metrics = {name: float(value) for name, value in result.metrics.items() if math.isfinite(value)}
+    return replace(result, message=message, metrics=metrics)
 
 
 def _silent(check: HealthCheck, now: datetime, message: str) -> HealthResult:

@@ -106,7 +106,8 @@ class RiotCheck:
         before = previous.metrics if previous else dict[str, float]()
         wait = before.get(RETRY_METRIC, 0.0) - now.timestamp()
         if 0 < wait <= MOST_RETRY_SECONDS:
-            return Verdict(Status.UNKNOWN, f"too many requests: asked again in {wait:.0f} s", before)
+            until = {RETRY_METRIC: before[RETRY_METRIC]}
+            return Verdict(Status.UNKNOWN, f"too many requests: asked again in {wait:.0f} s", until)
         token = resolve_secret(self.settings.api_key, self.environ)
         answers: dict[str, Answer | str] = dict.fromkeys(self.settings.regions, "no answer")
 

@@ -60,9 +60,17 @@ def _check_name(name: str) -> str:
     return name
 
 
+SUBJECTS = frozenset({"host", "dagster", "endpoints", "riot"})
+"""What health checks are about, beside databases: rows and verdicts are known by that name."""
+
+
 def _check_database_name(name: str) -> str:
     if name == OPS:
         raise ValueError("the name is reserved for our own database; its settings are under the key ops")
+    if name in SUBJECTS:
+        raise ValueError(
+            f"the name is reserved for health checks, as are {', '.join(sorted(SUBJECTS - {name}))}"
+        )
     return _check_name(name)
 
 

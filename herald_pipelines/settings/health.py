@@ -8,7 +8,9 @@ from pydantic import AfterValidator, field_validator
 from herald_pipelines.settings.fields import Model, Name, Number, Range, Switch, Whole
 from herald_pipelines.settings.urls import SecretRef
 
-_MOST_SECONDS = 30
+_MOST_SECONDS = 10
+_LEAST_FREQUENCY = 15
+"""How often the sensor looks."""
 
 
 def _check_http(url: str) -> str:
@@ -25,7 +27,7 @@ def _check_http(url: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_check_http)]
-Frequency = Annotated[Number, AfterValidator(Range(5, 1200))]
+Frequency = Annotated[Number, AfterValidator(Range(_LEAST_FREQUENCY, 1200))]
 Wait = Annotated[Number, AfterValidator(Range(0.1, _MOST_SECONDS))]
 
 

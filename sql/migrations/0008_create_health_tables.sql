@@ -27,39 +27,52 @@ comment on column herald.health_snapshot.duration_seconds is 'How long the check
 comment on column herald.health_snapshot.frequency_seconds is 'How often it is asked; the result stands for three times that, at the longest.';
 comment on column herald.health_snapshot.recovered_after_seconds is 'How long it was unhealthy, where this result ends that and all of it was watched.';
 comment on column herald.health_snapshot.run_id is 'The run that wrote the row; null: the sensor.';
-create index health_snapshot_of_check on herald.health_snapshot (subject, check_name, at);
+create unique index health_snapshot_of_check on herald.health_snapshot (subject, check_name, at);
 create index health_snapshot_at on herald.health_snapshot using brin (at);
 revoke update, delete on herald.health_snapshot from herald_writer;
 
-create function herald.keep_health_partitions(keep_months integer) returns integer
+create function herald.add_health_partition(moment timestamptz) returns boolean
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
     set timezone = 'UTC'
 as $$
 declare
-    month     timestamptz;
-    partition text;
-    changed   integer := 0;
+    month     timestamptz := date_trunc('month', moment);
+    partition text := 'health_snapshot_' || to_char(month, 'YYYY_MM');
 begin
-    for ahead in 0..2 loop
-        month := date_trunc('month', now()) + make_interval(months => ahead);
-        partition := 'health_snapshot_' || to_char(month, 'YYYY_MM');
-        if to_regclass('herald.' || partition) is null then
-            -- Attached and not created in place: readers of the others need not wait.
-            execute format(
-                'create table herald.%I (like herald.health_snapshot including defaults including constraints including comments)',
-                partition
-            );
-            execute format(
-                'alter table herald.health_snapshot attach partition herald.%I for values from (%L) to (%L)',
-                partition, month, month + interval '1 month'
-            );
-            execute format('comment on table herald.%I is %L', partition, 'Results of the month ' || to_char(month, 'YYYY-MM') || '.');
-            execute format('revoke insert, update, delete on herald.%I from herald_writer', partition);
-            changed := changed + 1;
-        end if;
-    end loop;
+    if to_regclass('herald.' || partition) is not null then
+        return false;
+    end if;
+    -- Attached and not created in place: readers of the others need not wait.
+    execute format(
+        'create table herald.%I (like herald.health_snapshot including defaults including constraints including comments)',
+        partition
+    );
+    execute format(
+        'alter table herald.health_snapshot attach partition herald.%I for values from (%L) to (%L)',
+        partition, month, month + interval '1 month'
+    );
+    execute format('comment on table herald.%I is %L', partition, 'Results of the month ' || to_char(month, 'YYYY-MM') || '.');
+    execute format('revoke insert, update, delete on herald.%I from herald_writer', partition);
+    return true;
+end
+$$;
+comment on function herald.add_health_partition(timestamptz) is
+    'Creates the partition of herald.health_snapshot for the month (UTC) of a moment, and returns whether it was missing.';
+revoke execute on function herald.add_health_partition(timestamptz) from public;
+grant execute on function herald.add_health_partition(timestamptz) to herald_writer;
+
+create function herald.drop_health_partitions(keep_months integer) returns integer
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+    set timezone = 'UTC'
+as $$
+declare
+    partition text;
+    dropped   integer := 0;
+begin
     for partition in
         select c.relname
         from pg_inherits as i
@@ -69,16 +82,16 @@ begin
           and c.relname < 'health_snapshot_' || to_char(now() - make_interval(months => greatest(keep_months, 1)), 'YYYY_MM')
     loop
         execute format('drop table herald.%I', partition);
-        changed := changed + 1;
+        dropped := dropped + 1;
     end loop;
-    return changed;
+    return dropped;
 end
 $$;
-comment on function herald.keep_health_partitions(integer) is
-    'Creates the partitions of herald.health_snapshot for this month and the two after it, drops those that are older than so many months, and returns how many that were.';
-revoke execute on function herald.keep_health_partitions(integer) from public;
-grant execute on function herald.keep_health_partitions(integer) to herald_writer;
-select herald.keep_health_partitions(13);
+comment on function herald.drop_health_partitions(integer) is
+    'Drops the partitions of herald.health_snapshot that are older than so many whole months, and returns how many that were.';
+revoke execute on function herald.drop_health_partitions(integer) from public;
+grant execute on function herald.drop_health_partitions(integer) to herald_writer;
+select herald.add_health_partition(now() + make_interval(months => ahead)) from generate_series(0, 2) as ahead;
 
 
 create table herald.health_state (

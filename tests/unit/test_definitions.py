@@ -65,6 +65,7 @@ def test_names_in_a_fresh_interpreter_without_a_database(tmp_path: Path):
             "herald/disaster_recovery_test",
             "herald/full_database_maintenance",
             "herald/health_checks",
+            "herald/health_history",
             "herald/health_status",
             "herald/index_analysis",
             "herald/index_rebuild",

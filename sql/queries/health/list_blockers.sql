@@ -1,10 +1,17 @@
 -- Sessions that others wait for while they themselves wait for nobody, with how many wait behind each, and for how long.
-with recursive waiting as (
-    select a.pid, blocker.pid as blocked_by, extract(epoch from clock_timestamp() - a.state_change) as seconds
-    from pg_stat_activity as a
-    cross join lateral unnest(pg_blocking_pids(a.pid)) as blocker (pid)
-    where a.wait_event_type = 'Lock'
-      and a.datname = current_database()
+-- Locks and who waits for whom are visible to every role. pid 0 is a prepared transaction.
+with recursive waiter as (
+    select pid, extract(epoch from clock_timestamp() - min(waitstart)) as seconds
+    from pg_locks
+    where not granted
+      -- Locks on transactions belong to no database.
+      and pid in (select pid from pg_stat_activity where datname = current_database())
+    group by pid
+),
+waiting as (
+    select w.pid, blocker.pid as blocked_by, coalesce(w.seconds, 0) as seconds
+    from waiter as w
+    cross join lateral unnest(pg_blocking_pids(w.pid)) as blocker (pid)
 ),
 behind as (
     select blocked_by as root, pid, seconds

@@ -1,10 +1,20 @@
--- Hours or days that are over and have results, but are not counted yet; a few minutes later, when all are written.
-select distinct date_trunc(%(period)s, at, 'UTC') as starts_at
-from herald.health_snapshot
-where at >= coalesce(
-        (select max(starts_at) + ('1 ' || %(period)s)::interval from herald.health_rollup where period = %(period)s),
+-- Hours or days that are over and have results: those that are not counted yet, and the newest that is, since a late result
+-- may have come to it. What a clock that ran ahead has counted does not
+-- hide those before it.
+with bounds as (
+    select date_trunc(%(period)s, %(until)s::timestamptz, 'UTC') as ends_at
+)
+select distinct date_trunc(%(period)s, s.at, 'UTC') as starts_at
+from herald.health_snapshot as s
+cross join bounds as b
+where s.at >= coalesce(
+        (
+            select max(r.starts_at)
+            from herald.health_rollup as r
+            where r.period = %(period)s
+              and r.starts_at < (select ends_at from bounds)
+        ),
         '-infinity'
     )
-  and at < date_trunc(%(period)s, %(now)s::timestamptz - interval '5 minutes', 'UTC')
+  and s.at < b.ends_at
 order by starts_at
-limit %(limit)s

@@ -1,4 +1,4 @@
--- A result stands until the next one of its check, and for three times its frequency at the longest.
+-- A result stands until the next one of its check, and for so many times its frequency at the longest.
 with bounds as (
     select %(starts_at)s::timestamptz as starts_at, %(starts_at)s::timestamptz + ('1 ' || %(period)s)::interval as ends_at
 ),
@@ -6,7 +6,7 @@ reach as (
     select
         s.*,
         least(
-            s.at + make_interval(secs => 3 * s.frequency_seconds),
+            s.at + make_interval(secs => %(stands_for)s * s.frequency_seconds),
             lead(s.at) over (partition by s.subject, s.check_name order by s.at)
         ) as until
     from herald.health_snapshot as s
@@ -24,7 +24,7 @@ stood as (
     cross join bounds as b
     where r.until > b.starts_at
 )
-insert into herald.health_rollup (
+insert into herald.health_rollup as known (
     period, starts_at, subject, check_name, samples, watched_seconds, up_seconds, degraded_seconds, down_seconds,
     duration_p50_ms, duration_p95_ms, duration_p99_ms, recoveries, recovery_seconds
 )
@@ -46,4 +46,19 @@ select
 from stood
 group by subject, check_name
 having bool_or(is_inside)
-on conflict (period, starts_at, subject, check_name) do nothing
+-- Two that count at once wait for one another in this order.
+order by subject, check_name
+on conflict (period, starts_at, subject, check_name) do update set
+    samples = excluded.samples,
+    watched_seconds = excluded.watched_seconds,
+    up_seconds = excluded.up_seconds,
+    degraded_seconds = excluded.degraded_seconds,
+    down_seconds = excluded.down_seconds,
+    duration_p50_ms = excluded.duration_p50_ms,
+    duration_p95_ms = excluded.duration_p95_ms,
+    duration_p99_ms = excluded.duration_p99_ms,
+    recoveries = excluded.recoveries,
+    recovery_seconds = excluded.recovery_seconds
+-- Fewer results than were counted before: some are dropped already.
+where excluded.samples > known.samples
+returning subject

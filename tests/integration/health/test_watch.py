@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,92 +11,26 @@ from typing import Any
 import dagster as dg
 import psycopg2
 import pytest
-import yaml
+from clinic import GONE, PATIENCE, Shop, execute, fixed
 
 from contract_files import check_documents
 from herald_pipelines import operations
 from herald_pipelines.cli_output import DOCUMENT_VERSION
 from herald_pipelines.console_health import show_health
-from herald_pipelines.environment import Environment
-from herald_pipelines.errors import HeraldError
 from herald_pipelines.health.checks import build_checks
 from herald_pipelines.health.history import record, roll_up
-from herald_pipelines.health.results import Executed, HealthResult, Probe, Status, Verdict
+from herald_pipelines.health.results import Executed, HealthResult, Status
 from herald_pipelines.health.runner import Runner
-from herald_pipelines.health.watch import look
+from herald_pipelines.health.watch import Watch
 from herald_pipelines.health_sensor import STATUS_KEY, build_health_sensor
-from herald_pipelines.migrations import migrate
 from herald_pipelines.operations_health import health
-from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.values import utc_now
-from servers import TestServer
 
 one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 pytestmark = [
     # Dagster warns of the tags that it makes itself of a multi-partition key.
     pytest.mark.filterwarnings("ignore:Non-compliant tag keys like .'dagster/partition/:DeprecationWarning"),
 ]
-GONE = "postgresql://nobody@127.0.0.1:1/gone"
-PATIENCE = 120.0
-
-
-def execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
-@dataclass
-class Shop:
-    """A database of an operator's own, on each server in turn; the ops database is on another."""
-
-    home: Path
-    url: str
-    ops_url: str
-    environ: dict[str, str]
-
-    def write(self, *, health: dict[str, Any] | None = None, **options: Any) -> None:
-        document = {
-            "version": 1,
-            "ops": {"url": {"env": "OPS_URL"}, "lock_timeout_seconds": 60},
-            "databases": {"shop": {"url": {"env": "SHOP_URL"}, **options}},
-            "health": health or {},
-        }
-        (self.home / "herald.yaml").write_text(yaml.safe_dump(document))
-
-    @property
-    def environment(self) -> Environment:
-        return Environment.load(self.environ, self.home)
-
-    @property
-    def ops(self) -> Postgres:
-        return Postgres(self.ops_url, "ops", read_only=False, lock_timeout_seconds=60)
-
-    def ask(self, *names: str) -> dict[str, HealthResult]:
-        checks = build_checks(self.environment.targets, ("shop", *(() if names else ("ops",))))
-        wanted = [each for each in checks if not names or each.name in names]
-        found = Runner().run(wanted, {}, utc_now())
-        return {f"{each.check.subject}/{each.check.name}": each.result for each in found}
-
-
-@pytest.fixture
-def shop(home: Path, server: TestServer, pg18: TestServer, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    for name in ("DAGSTER_HOME", "HERALD_HOME", "HERALD_DAGSTER_URL"):
-        monkeypatch.setenv(name, "")
-    url, ops_url = server.create_database(), pg18.create_database()
-    migrate(Postgres(ops_url, "ops"))
-    environ = {
-        "HERALD_HOME": str(home),
-        "SHOP_URL": url,
-        "OPS_URL": ops_url,
-        "HERALD_DAGSTER_URL": pg18.create_database(),
-    }
-    found = Shop(home, url, ops_url, environ)
-    found.write()
-    return found
 
 
 def test_every_check_of_a_database_answers(shop: Shop):
@@ -171,26 +104,16 @@ def test_a_slot_and_deadlocks_are_seen(shop: Shop):
         execute(shop.url, f"select pg_drop_replication_slot('{name}')")
 
 
-def fixed(name: str, *statuses: Status, critical: bool = False, frequency: float = 30.0) -> Probe:
-    """Return a check that says one status after the other, the last for ever."""
-    told = list(statuses)
-
-    def ask(_now: datetime, _previous: Any) -> Verdict:
-        return Verdict(told.pop(0) if len(told) > 1 else told[0], "as told", {"n_ms": 1.0})
-
-    return Probe("shop", name, frequency, ask, time.monotonic, critical=critical)
-
-
 @one_server
 def test_a_look_asks_what_is_due_and_keeps_all_of_it(shop: Shop):
-    runner, now = Runner(), utc_now()
+    watch, now = Watch(), utc_now()
     often, seldom = (
         fixed("often", Status.UNHEALTHY, Status.HEALTHY),
         fixed("seldom", Status.HEALTHY, frequency=300.0),
     )
 
     def see(after: float) -> Any:
-        return look(shop.ops, [often, seldom], runner, now + timedelta(seconds=after), keep_months=13)
+        return watch.look(shop.ops, [often, seldom], now + timedelta(seconds=after), keep_months=13)
 
     assert (see(0).asked, see(29).asked) == (2, 0)
     found = see(30)
@@ -204,7 +127,7 @@ def test_a_look_asks_what_is_due_and_keeps_all_of_it(shop: Shop):
         ("often", "healthy"), ("seldom", "healthy"),
     ]  # fmt: skip
     # What the settings do not have any more stands no longer.
-    look(shop.ops, [seldom], runner, now + timedelta(seconds=31), keep_months=13)
+    watch.look(shop.ops, [seldom], now + timedelta(seconds=31), keep_months=13)
     assert execute(shop.ops_url, "select check_name from herald.health_state") == [("seldom",)]
 
 
@@ -214,7 +137,7 @@ def test_an_older_result_does_not_change_how_things_stand(shop: Shop):
 
     def write(status: Status, at: datetime) -> None:
         result = HealthResult(status, "", {}, at, 0.0)
-        record(shop.ops, [Executed(check, result)], run_id=None, keep_months=13)
+        record(shop.ops, [Executed(check, result)], run_id=None)
 
     write(Status.HEALTHY, now)
     write(Status.UNHEALTHY, now - timedelta(seconds=5))
@@ -225,20 +148,12 @@ def test_an_older_result_does_not_change_how_things_stand(shop: Shop):
 @one_server
 def test_hours_and_days_count_what_was_watched(shop: Shop):
     day = (utc_now() - timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    month = f"health_snapshot_{day:%Y_%m}"
-    if not execute(shop.ops_url, f"select to_regclass('herald.{month}')")[0][0]:
-        first = day.replace(day=1)
-        end = (first + timedelta(days=32)).replace(day=1)
-        execute(
-            shop.ops_url,
-            f"create table herald.{month} partition of herald.health_snapshot for values from ('{first}') to ('{end}')",
-        )
     check = fixed("x", Status.HEALTHY, frequency=60.0)
 
     def write(minute: int, status: Status) -> None:
         at = day + timedelta(minutes=minute)
         result = HealthResult(status, "", {}, at, 0.010 + minute / 1000)
-        record(shop.ops, [Executed(check, result)], run_id=None, keep_months=13)
+        record(shop.ops, [Executed(check, result)], run_id=None)
 
     # 10 minutes healthy, 2 unhealthy, then well until minute 20, at which the watch ends; 3 more minutes it stands for.
     for minute in range(20):
@@ -248,6 +163,7 @@ def test_hours_and_days_count_what_was_watched(shop: Shop):
     assert roll_up(shop.ops, later) == 2  # the hours 0 and 2; the day is over for less than five minutes
     assert roll_up(shop.ops, later) == 0
     assert roll_up(shop.ops, later + timedelta(minutes=2)) == 1
+    assert roll_up(shop.ops, later + timedelta(minutes=2)) == 0
     hours = execute(
         shop.ops_url,
         "select starts_at, samples, watched_ratio * 60, uptime_ratio, down_seconds, recoveries, mean_time_to_recover_seconds,"
@@ -279,7 +195,8 @@ def test_partitions_are_made_ahead_and_dropped_when_old(shop: Shop):
         f"drop table herald.{ahead[2]}",
         # As a role that only writes.
         "set role herald_writer",
-        "select herald.keep_health_partitions(13)",
+        "select herald.drop_health_partitions(13)",
+        "select herald.add_health_partition(now() + interval '2 months')",
     )
     assert [name for (name,) in execute(shop.ops_url, names)] == ahead
 
@@ -316,11 +233,6 @@ def test_the_sensor_tells_dagster_on_a_change_and_hourly(shop: Shop):
     assert len(tick(3600)) == 3
     assert execute(shop.ops_url, "select count(*) from herald.health_snapshot") == [(5,)]
 
-    shop.environ["OPS_URL"] = GONE
-    lost = build_health_sensor(shop.environment, build=lambda _: checks)
-    with pytest.raises(HeraldError):
-        lost(dg.build_sensor_context())
-
 
 @one_server
 def test_documents(shop: Shop, capsys: pytest.CaptureFixture[str]):
@@ -340,6 +252,16 @@ def test_documents(shop: Shop, capsys: pytest.CaptureFixture[str]):
     ((kept,),) = execute(shop.ops_url, "select count(*) from herald.health_snapshot where run_id is not null")
     assert kept == len(outcome.document["databases"][0]["checks"]) == 9
 
+    day = (utc_now() - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+    result = HealthResult(Status.HEALTHY, "", {}, day, 0.010)
+    record(shop.ops, [Executed(fixed("x", Status.HEALTHY), result)], run_id=None)
+    for dry_run in (False, True):
+        outcome = operations.run(
+            shop.environ, shop.home, task="health_history", window=None, database=None, dry_run=dry_run
+        )
+        assert outcome.exit_code == 0, outcome.document
+        keep("herald run health_history", outcome.document)
+
     document, _ = health(shop.environ, shop.home, database="shop")
     keep("herald health", document)
     assert {row["since"] is None for row in document["checks"] if row["status"] == "healthy"} == {False}
@@ -354,7 +276,7 @@ def test_documents(shop: Shop, capsys: pytest.CaptureFixture[str]):
     document, code = health(shop.environ, shop.home, database="shop")
     keep("herald health", document)
     assert "no history" in document["notes"][0]
-    assert execute(shop.ops_url, "select count(*) from herald.health_snapshot") == [(kept,)]
+    assert execute(shop.ops_url, "select count(*) from herald.health_snapshot") == [(kept + 1,)]
     check_documents("documents.yaml", documents)
 
 

@@ -8,6 +8,7 @@ import pytest
 from herald_pipelines.catchup import State as Window
 from herald_pipelines.catchup import WindowState
 from herald_pipelines.health import rules
+from herald_pipelines.health.report import judge
 from herald_pipelines.health.results import (
     HealthResult,
     Previous,
@@ -18,7 +19,6 @@ from herald_pipelines.health.results import (
     advance,
     is_due,
 )
-from herald_pipelines.health.watch import judge
 from herald_pipelines.health_sensor import judge_windows
 
 NOW = datetime(2026, 8, 13, 12, tzinfo=UTC)
@@ -59,6 +59,13 @@ def test_an_unknown_result_ends_nothing_and_is_a_change():
     assert (state.status, state.down_since, recoveries) == (X, NOW, [None, None])
 
 
+def test_after_the_clock_was_put_back_everything_begins_anew():
+    state, recoveries = walk((3600, U), (0, H), (30, H))
+    assert recoveries == [None, None, None]
+    assert state is not None
+    assert (state.since, state.down_since) == (NOW, None)
+
+
 def test_a_check_is_due_by_its_own_frequency_and_after_the_clock_was_put_back():
     check = Probe("shop", "cache", 300.0, lambda _now, _previous: Verdict(H, ""), lambda: 0.0)
     state, _ = walk((0, H))
@@ -70,6 +77,8 @@ def test_a_check_is_due_by_its_own_frequency_and_after_the_clock_was_put_back():
 
 def activity(**changes: Any) -> dict[str, Any]:
     return {
+        "is_standby": False,
+        "hidden": 0,
         "max_connections": 103,
         "reserved_connections": 3,
         "connections": 10,
@@ -91,6 +100,9 @@ def activity(**changes: Any) -> dict[str, Any]:
         ({"connections": 95}, U),
         ({"long_running": 5}, H),
         ({"long_running": 6}, D),
+        ({"is_standby": True}, U),
+        ({"hidden": 3}, X),
+        ({"hidden": 3, "connections": 80}, D),
     ],
 )
 def test_connections_and_long_running_transactions(changes: dict[str, Any], status: Status):
@@ -137,6 +149,30 @@ def test_counters_are_judged_by_what_they_grew_since():
     assert "hit_ratio" not in cache(2_000_000, 2_000_000, first, reset=6.0).metrics
 
 
+def test_who_holds_up_others_is_named_and_a_prepared_transaction_too():
+    row = {
+        "pid": 7,
+        "waiting": 2,
+        "waiting_seconds": 31.0,
+        "application": "shop",
+        "role": "web",
+        "state": None,
+    }
+    verdict = rules.judge_blockers([row])
+    assert (verdict.status, verdict.message) == (D, "pid 7 (shop as web, not visible) holds up 2 for 31.0 s")
+    prepared = rules.judge_blockers([row | {"pid": 0, "waiting_seconds": 300.0}])
+    assert prepared.status is U
+    assert prepared.message.startswith("a prepared transaction holds up 2")
+
+
+def test_standbys_that_may_not_be_seen_are_not_known():
+    row = {"standbys": 1, "hidden": 1, "not_streaming": 0, "lag_seconds": 0.0, "lag_bytes": 0}
+    assert rules.judge_standbys(row, rules.Limits()).status is X
+    assert rules.judge_standbys(row | {"hidden": 0}, rules.Limits()).status is H
+    assert rules.judge_standbys(row | {"hidden": 0, "lag_seconds": 61.0}, rules.Limits()).status is D
+    assert rules.judge_standbys(row | {"hidden": 0, "lag_seconds": 601.0}, rules.Limits()).status is U
+
+
 def test_deadlocks_and_forced_checkpoints():
     before = Previous(NOW, {"deadlocks": 2.0, "timed": 4.0, "requested": 1.0, "reset_at_seconds": 0.0})
     row = {"deadlocks": 3, "timed": 5, "requested": 4, "reset_at_seconds": 0.0}
@@ -161,7 +197,7 @@ def test_slots_backups_and_room():
 
     def backups(age: float | None, proof: float | None, known: float | None = 1e6) -> Status:
         row = {"backup_age_seconds": age, "proof_age_seconds": proof, "known_seconds": known}
-        return rules.judge_backups(row, rpo_seconds=90_000.0, proof_seconds=3_000_000.0).status
+        return rules.judge_backups(row, max_age_seconds=90_000.0, proof_seconds=3_000_000.0).status
 
     assert [backups(None, None), backups(None, None, 10.0), backups(90_001.0, 1.0)] == [U, D, U]
     assert [backups(1.0, None), backups(1.0, 3_000_001.0), backups(1.0, 1.0)] == [D, D, H]
@@ -177,6 +213,11 @@ def test_dagster():
     ]
     assert rules.judge_daemons(daemons[:1]).status is H
     assert "SCHEDULER" in rules.judge_daemons(daemons).message
+    removed = {"daemon_type": "ASSET", "age_seconds": 86_401.0}
+    assert rules.judge_daemons([daemons[0], removed]).status is H
+    assert rules.judge_daemons([removed]).status is U
+    many = rules.judge_ticks([{"name": f"s{n:04}", "status": "FAILURE"} for n in range(5000)])
+    assert many.message == "the newest tick failed: s0000, s0001, s0002, s0003, s0004 and 4995 more"
     assert rules.judge_ticks([{"name": "a", "status": "SUCCESS"}]).status is H
     assert rules.judge_ticks([{"name": "a", "status": "FAILURE"}]).status is D
     runs = {"queued": 1, "queued_seconds": 10.0, "running": 1, "running_seconds": 10.0, "stuck_starting": 0}

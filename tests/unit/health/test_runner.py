@@ -105,3 +105,13 @@ def test_a_check_is_told_what_it_said_before():
     check = Probe("x", "counter", 30.0, ask, time.monotonic)
     (found,) = Runner().run([check], {("x", "counter"): before}, NOW)
     assert found.result.metrics == {"n": 42.0}
+
+
+def test_a_result_can_be_written_whatever_was_said():
+    said = Verdict(
+        Status.HEALTHY, "a\udcff" + "x" * 9000, {"nan": float("nan"), "endless": float("inf"), "n": 1.0}
+    )
+    (found,) = Runner().run([probe("odd", lambda: said)], {}, NOW)
+    assert found.result.metrics == {"n": 1.0}
+    assert len(found.result.message) == 2000
+    assert found.result.message.encode().startswith(b"a?x")
