@@ -28,7 +28,8 @@ comment on column herald.health_snapshot.frequency_seconds is 'How often it is a
 comment on column herald.health_snapshot.recovered_after_seconds is 'How long it was unhealthy, where this result ends that and all of it was watched.';
 comment on column herald.health_snapshot.run_id is 'The run that wrote the row; null: the sensor.';
 create unique index health_snapshot_of_check on herald.health_snapshot (subject, check_name, at);
-create index health_snapshot_at on herald.health_snapshot using brin (at);
+-- Results of one look have one time, so it is small; hours and days are counted by it.
+create index health_snapshot_at on herald.health_snapshot (at);
 revoke update, delete on herald.health_snapshot from herald_writer;
 
 create function herald.add_health_partition(moment timestamptz) returns boolean

@@ -1,6 +1,7 @@
 """The watch where things go wrong: the ops database away, processes killed, clocks put back, several at once, readers."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -303,3 +304,17 @@ def test_how_long_a_result_stands_is_one_number(shop: Shop):
     with shop.ops.session() as session:
         stale = {each.check: each.is_stale(utc_now()) for each in read_standings(session).values()}
     assert stale == {"fresh": False, "stale": True}
+
+
+def test_the_rights_of_a_writer_suffice(shop: Shop):
+    execute(shop.ops_url, "create role watchman login password 'known' in role herald_writer")
+    try:
+        ops = Postgres(re.sub(r"//[^@]*@", "//watchman:known@", shop.ops_url), "ops", read_only=False)
+        watch, now = Watch(), hours_ago(2)
+        for hours in (0, 1):
+            found = see(watch, ops, [fixed(f"x{hours}", Status.HEALTHY)], now + timedelta(hours=hours))
+            assert (found.asked, found.problems) == (1, ())
+        assert found.rolled_up == 1
+        assert execute(shop.ops_url, "select check_name from herald.health_state") == [("x1",)]
+    finally:
+        execute(shop.ops_url, "drop owned by watchman", "drop role watchman")

@@ -1,6 +1,7 @@
 """Health checks of real databases: what they find, what is kept and told, and how hours and days are counted."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -61,9 +62,16 @@ def test_a_database_that_is_gone_is_unhealthy_and_a_wrong_query_degrades(shop: S
     assert "the test query failed" in found.message
     shop.write(test_query="create table public.mine (id int)")
     assert "read-only" in shop.ask("database")["shop/database"].message
+    url = shop.environ["SHOP_URL"]
     shop.environ["SHOP_URL"] = GONE
     found = shop.ask("database", "slots")
     assert {result.status for result in found.values()} == {Status.UNHEALTHY}
+    # One that was dropped is as gone as its server; what else was to be asked of it nobody can tell.
+    shop.environ["SHOP_URL"] = url.rpartition("/")[0] + "/dropped"
+    found = shop.ask("database", "slots")
+    assert {name: each.status for name, each in found.items()} == {
+        "shop/database": Status.UNHEALTHY, "shop/slots": Status.UNKNOWN,
+    }  # fmt: skip
 
 
 @contextmanager
@@ -91,6 +99,74 @@ def test_the_root_of_a_queue_is_named(shop: Shop):
             time.sleep(0.05)
     assert (found.metrics["root_blockers"], found.metrics["waiting_sessions"]) == (1, 1)
     assert f"pid {pid} " in found.message
+
+
+@one_server
+def test_a_wait_begins_with_the_lock_and_not_with_the_query(shop: Shop):
+    execute(shop.url, "create table held (id int)")
+    age = (
+        "select extract(epoch from clock_timestamp() - query_start)::float8 from pg_stat_activity"
+        " where query like '%pg_sleep(2)%held%' and pid <> pg_backend_pid()"
+    )
+    with (
+        closing(psycopg2.connect(shop.url)) as holder,
+        closing(psycopg2.connect(shop.url, async_=True)) as waiter,
+    ):
+        with holder.cursor() as cursor:
+            cursor.execute("lock table held")
+        while waiter.poll() != psycopg2.extensions.POLL_OK:
+            time.sleep(0.01)
+        waiter.cursor().execute("select pg_sleep(2); select * from held")
+        deadline = time.monotonic() + PATIENCE
+        while not (found := shop.ask("blockers")["shop/blockers"]).metrics["waiting_sessions"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        ((seconds,),) = execute(shop.url, age)
+    assert found.metrics["longest_wait_seconds"] <= seconds - 2
+
+
+@one_server
+def test_what_a_role_may_not_see_is_not_known(shop: Shop):
+    execute(shop.url, "create role stranger login password 'known'", "create table held (id int)")
+    owner = shop.url
+    try:
+        with closing(psycopg2.connect(owner)) as other, other.cursor() as cursor:
+            cursor.execute("lock table held")
+            shop.environ["SHOP_URL"] = re.sub(r"//[^@]*@", "//stranger:known@", owner)
+            found = shop.ask("database", "slots", "blockers")
+            assert found["shop/database"].status is Status.UNKNOWN
+            assert "grant pg_monitor" in found["shop/database"].message
+            assert found["shop/database"].metrics["open_connections"] >= 2
+            execute(owner, "grant pg_monitor to stranger")
+            assert shop.ask("database")["shop/database"].status is Status.HEALTHY
+    finally:
+        execute(owner, "drop owned by stranger", "drop role stranger")
+
+
+def test_partitions_ahead_are_judged_by_the_rules(shop: Shop):
+    today = utc_now().date()
+
+    def make(number: int) -> str:
+        begin = today + timedelta(days=number)
+        end = begin + timedelta(days=1)
+        return f"create table events_{begin:%Y_%m_%d} partition of events for values from ('{begin}') to ('{end}')"
+
+    shop.write(partitions={"public.events": {"premake": 3}})
+    assert "unknown partitioned table" in shop.ask("partitions")["shop/partitions"].message
+    execute(
+        shop.url,
+        "create table events (at date not null) partition by range (at)",
+        *(make(n) for n in (-4, -3)),
+    )
+    found = shop.ask("partitions")["shop/partitions"]
+    assert (found.status, found.metrics["least_ahead"]) == (Status.UNHEALTHY, 0)
+    assert "public.events refuses rows of now" in found.message
+    execute(shop.url, "create table events_rest partition of events default")
+    found = shop.ask("partitions")["shop/partitions"]
+    assert found.status is Status.DEGRADED
+    assert "go into the default partition of public.events" in found.message
+    execute(shop.url, *(make(n) for n in range(-2, 6)))
+    assert shop.ask("partitions")["shop/partitions"].status is Status.HEALTHY
 
 
 @one_server
@@ -252,9 +328,11 @@ def test_documents(shop: Shop, capsys: pytest.CaptureFixture[str]):
     ((kept,),) = execute(shop.ops_url, "select count(*) from herald.health_snapshot where run_id is not null")
     assert kept == len(outcome.document["databases"][0]["checks"]) == 9
 
-    day = (utc_now() - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
-    result = HealthResult(Status.HEALTHY, "", {}, day, 0.010)
-    record(shop.ops, [Executed(fixed("x", Status.HEALTHY), result)], run_id=None)
+    # Before four the newest window is that of yesterday.
+    for days in (1, 2):
+        noon = (utc_now() - timedelta(days=days)).replace(hour=12, minute=0, second=0, microsecond=0)
+        result = HealthResult(Status.HEALTHY, "", {}, noon, 0.010)
+        record(shop.ops, [Executed(fixed("x", Status.HEALTHY), result)], run_id=None)
     for dry_run in (False, True):
         outcome = operations.run(
             shop.environ, shop.home, task="health_history", window=None, database=None, dry_run=dry_run
@@ -276,7 +354,7 @@ def test_documents(shop: Shop, capsys: pytest.CaptureFixture[str]):
     document, code = health(shop.environ, shop.home, database="shop")
     keep("herald health", document)
     assert "no history" in document["notes"][0]
-    assert execute(shop.ops_url, "select count(*) from herald.health_snapshot") == [(kept + 1,)]
+    assert execute(shop.ops_url, "select count(*) from herald.health_snapshot") == [(kept + 2,)]
     check_documents("documents.yaml", documents)
 
 
@@ -302,17 +380,17 @@ def test_dagster_is_asked_by_its_own_tables(shop: Shop):
         def beat(age: float) -> None:
             instance.add_daemon_heartbeat(DaemonHeartbeat(now - age, "SENSOR", "some", []))
 
-        def tick(status: TickStatus) -> None:
+        def tick(status: TickStatus, name: str = "watch_health", age: float = 0.0) -> None:
             instance.create_tick(
                 TickData(
                     "origin",
-                    "watch_health",
+                    name,
                     InstigatorType.SENSOR,
                     status,
-                    now,
+                    now - age,
                     run_ids=[],
                     error=error if status is TickStatus.FAILURE else None,
-                    selector_id="s",
+                    selector_id=name,
                 )
             )
 
@@ -326,9 +404,14 @@ def test_dagster_is_asked_by_its_own_tables(shop: Shop):
         }  # fmt: skip
         beat(4000)
         tick(TickStatus.FAILURE)
+        for name in ("a", "z"):
+            tick(TickStatus.FAILURE, name, age=600.0)
+            tick(TickStatus.SKIPPED, name, age=300.0)
+        tick(TickStatus.FAILURE, "gone", age=200_000.0)
         found = ask()
         assert found["daemons"].status is Status.UNHEALTHY
         assert found["daemons"].metrics["oldest_heartbeat_seconds"] == pytest.approx(4000, abs=600)
         assert (found["ticks"].status, found["ticks"].message) == (
             Status.DEGRADED, "the newest tick failed: watch_health",
         )  # fmt: skip
+        assert found["ticks"].metrics["instigators"] == 3
