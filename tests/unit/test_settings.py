@@ -707,3 +707,9 @@ def shown_default(model: type[Any], key: str) -> str:
     if key.endswith("_seconds"):
         return f"`{default:g}`"
     return f"`{str(default).lower()}`"
+
+
+@pytest.mark.parametrize("name", ["host", "dagster", "endpoints", "riot"])
+def test_a_database_has_no_name_of_a_subject_of_health_checks(tmp_path: Path, name: str):
+    with pytest.raises(UsageError, match="reserved for health checks"):
+        load(tmp_path, json.dumps({"version": 1, "databases": {name: {"url": "postgresql://a@b/c"}}}))
