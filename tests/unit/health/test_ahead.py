@@ -26,7 +26,7 @@ def rule(*bounds: str, premake: int = 3, with_default: bool = False) -> Rule:
         partitions.append(partition(DEFAULT_OID, "DEFAULT"))
     parent = Parent(
         oid=1, schema="public", name="m", strategy="r", keys=1, key="at", key_type="date", type_name="date",
-        default_oid=DEFAULT_OID if with_default else 0, is_partition=False, publications=(), referenced_by=(),
+        default_oid=DEFAULT_OID if with_default else 0, publications=(), referenced_by=(),
         partitions=tuple(partitions),
     )  # fmt: skip
     return Rule(parent, PartitionSettings(premake=premake))
