@@ -58,9 +58,10 @@ def dg(checkout: Path, *words: str) -> str:
 def test_dg_checks_lists_and_launches(checkout: Path, home: Path):
     dg(checkout, "check", "defs")
     listed = json.loads(dg(checkout, "list", "defs", "--json"))
-    # One source of the names: the tasks. tests/unit/test_definitions.py spells them out.
+    # One source of the names: the tasks; a sensor tells of one more. tests/unit/test_definitions.py spells them out.
     assert {asset["asset_key"] for asset in listed["assets"]} == {
-        f"herald/{asset.name}" for task in TASKS.values() for asset in task.assets
+        "herald/health_status",
+        *(f"herald/{asset.name}" for task in TASKS.values() for asset in task.assets),
     }
     slot = load_calendar(None, TASKS).slot("maintenance")
     window = window_key(slot, last_opening(slot, utc_now()))
