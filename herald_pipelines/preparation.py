@@ -18,6 +18,8 @@ from herald_pipelines.settings import SAMPLE, Settings
 from herald_pipelines.values import Capability, Say, format_bytes, format_seconds, utc_now
 
 SAMPLE_TIMEOUT_SECONDS = 3600.0
+OTHERS_SECONDS = 60.0
+"""How long to wait for another process that makes the same ready."""
 
 
 def prepare(environment: Environment, *, scale: float | None, say: Say) -> MigrationReport:
@@ -39,7 +41,9 @@ def prepare(environment: Environment, *, scale: float | None, say: Say) -> Migra
     report = migrate(environment.targets.ops("migrate", read_only=False))
     if environment.settings.embedded:
         # Elsewhere it is the operator's to create: it takes a superuser.
-        with environment.targets.ops("migrate").session() as session:
+        with environment.targets.ops("migrate").session(autocommit=True) as session:
+            # `if not exists` fails where two make it at the same moment.
+            session.wait_for_lock("migrate", OTHERS_SECONDS)
             session.execute("create extension if not exists pg_stat_statements with schema public")
     for revision in report.applied:
         say(f"ops database: applied {revision}")
