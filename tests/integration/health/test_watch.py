@@ -15,7 +15,7 @@ import pytest
 from clinic import GONE, PATIENCE, Shop, execute, fixed
 
 from contract_files import check_documents
-from herald_pipelines import operations
+from herald_pipelines import operations_runs
 from herald_pipelines.cli_output import DOCUMENT_VERSION
 from herald_pipelines.console_health import show_health
 from herald_pipelines.health.checks import build_checks
@@ -320,7 +320,7 @@ def test_documents(shop: Shop, capsys: pytest.CaptureFixture[str]):
         return given
 
     for dry_run in (True, False):
-        outcome = operations.run(
+        outcome = operations_runs.run(
             shop.environ, shop.home, task="health_checks", window=None, database="shop", dry_run=dry_run
         )
         assert outcome.exit_code == 0, outcome.document
@@ -334,7 +334,7 @@ def test_documents(shop: Shop, capsys: pytest.CaptureFixture[str]):
         result = HealthResult(Status.HEALTHY, "", {}, noon, 0.010)
         record(shop.ops, [Executed(fixed("x", Status.HEALTHY), result)], run_id=None)
     for dry_run in (False, True):
-        outcome = operations.run(
+        outcome = operations_runs.run(
             shop.environ, shop.home, task="health_history", window=None, database=None, dry_run=dry_run
         )
         assert outcome.exit_code == 0, outcome.document
