@@ -170,10 +170,10 @@ FUNCTION = "create function shop.{}({}) returns {} language {} security definer 
 
 
 def test_definer_functions(database_url: str, news: News) -> None:
-    with roles(database_url, "shop_owner"):
+    with roles(database_url, "definer_owner"):
         execute(
             database_url,
-            "create schema shop authorization shop_owner; grant usage on schema shop to public; set role shop_owner",
+            "create schema shop authorization definer_owner; grant usage on schema shop to public; set role definer_owner",
             FUNCTION.format("bare", "a int", "int", "sql", "", "select 1"),
             FUNCTION.format("safe", "", "int", "sql", "set search_path = shop, pg_temp", "select 1"),
             FUNCTION.format("early", "text", "int", "sql", "set search_path = shop", "select 1"),
