@@ -40,8 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # nohup and a shell's background jobs have these ignored, by whatever the tests start as well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # Who starts workers runs no test, and they are to read this as it did.
+    starts_workers = not hasattr(config, "workerinput") and config.getoption("numprocesses", default=None)
+    kept = {"HERALD_TEST_SERVERS"} if starts_workers else set[str]()
     for name in list(os.environ):
-        if name.startswith(("AWS_", "PG", "HERALD_", "DAGSTER_")):
+        if name.startswith(("AWS_", "PG", "HERALD_", "DAGSTER_")) and name not in kept:
             del os.environ[name]
 
 
