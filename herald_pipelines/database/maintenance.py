@@ -10,10 +10,11 @@ from herald_pipelines.database.integrity.amcheck import (
     check_btrees,
     find_hindrance,
     read_btrees,
+    read_losses,
     read_verdicts,
 )
 from herald_pipelines.database.integrity.checks import check_soundness
-from herald_pipelines.database.integrity.plan import Verdict, describe_checks, plan_checks
+from herald_pipelines.database.integrity.plan import Loss, Verdict, describe_checks, plan_checks
 from herald_pipelines.database.tables.assets import FREE, GROUP, PROVEN, describe_maintenance, maintain_tables
 from herald_pipelines.database.tables.display import work_table
 from herald_pipelines.database.tables.need import Scope
@@ -34,7 +35,8 @@ def run_full_maintenance(context: TaskContext) -> TaskResult:
         hindrance = find_hindrance(session)
         btrees = read_btrees(session)
     left_seconds = max(deadline - time.monotonic(), 0.0)
-    plan = plan_checks(btrees, _verdicts(context), budget_seconds=left_seconds, hindrance=hindrance)
+    verdicts, losses = _history(context)
+    plan = plan_checks(btrees, verdicts, losses, budget_seconds=left_seconds, hindrance=hindrance)
     context.say(hindrance or f"{len(plan.steps)} of {len(btrees)} b-trees to look through")
     checked = None
     if context.ledger is not None:
@@ -71,17 +73,18 @@ def run_full_maintenance(context: TaskContext) -> TaskResult:
     )
 
 
-def _verdicts(context: TaskContext) -> Mapping[int, Verdict]:
-    """Return the verdicts of earlier windows; a dry run goes without where the ops database is not there."""
+def _history(context: TaskContext) -> tuple[Mapping[int, Verdict], Mapping[tuple[int, int], Loss]]:
+    """Return what earlier runs came to; a dry run goes without where the ops database is not there."""
     if context.ops is None:
-        return {}
+        return {}, {}
+    of = context.ops, context.identity, context.task, context.window
     try:
-        return read_verdicts(context.ops, context.identity, context.task, context.window)
+        return read_verdicts(*of), read_losses(*of)
     except HeraldError as error:
         if not context.dry_run:
             raise
         context.say(f"when each index was looked through is not known: {error.message}")
-        return {}
+        return {}, {}
 
 
 MAINTENANCE_TASKS = (

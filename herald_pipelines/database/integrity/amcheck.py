@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from herald_pipelines.database.integrity.plan import Btree, Checked, CheckPlan, CheckStep, Verdict
+from herald_pipelines.database.integrity.plan import Btree, Checked, CheckPlan, CheckStep, Loss, Verdict
 from herald_pipelines.database.long_statements import run_stoppable, timeouts
 from herald_pipelines.errors import (
     DatabaseUnavailable,
@@ -72,6 +72,26 @@ def read_verdicts(ops: Postgres, identity: DatabaseIdentity, task: str, window: 
     return {row["oid"]: Verdict(**row) for row in rows}
 
 
+def read_losses(
+    ops: Postgres, identity: DatabaseIdentity, task: str, window: str
+) -> Mapping[tuple[int, int], Loss]:
+    """Return the indexes that server processes did not survive, by oid and file on disk, as the ledger has it.
+
+    Raises:
+        HeraldError: the ops database could not be read.
+    """
+    with ops.session() as session:
+        rows = session.fetch(
+            "integrity/list_losses",
+            database=identity.name,
+            system_identifier=identity.system_identifier,
+            database_oid=identity.database_oid,
+            task=task,
+            window=window,
+        )
+    return {(row["oid"], row["filenode"]): Loss(**row) for row in rows}
+
+
 def check_btrees(
     plan: CheckPlan,
     *,
@@ -120,7 +140,11 @@ def check_btrees(
                 checked.append(Checked(step, Outcome.SKIPPED, "the time budget is used up", 0.0))
                 continue
             statement = f"select {function}({step.btree.oid}::oid::regclass, {str(step.with_table).lower()})"
-            evidence = {"statement": statement, "size_bytes": step.btree.size_bytes}
+            evidence = {
+                "statement": statement,
+                "size_bytes": step.btree.size_bytes,
+                "filenode": step.btree.filenode,
+            }
             with ledger.action(
                 identity,
                 task,
@@ -129,7 +153,13 @@ def check_btrees(
                 object_oid=step.btree.oid,
                 evidence=evidence,
             ) as action:
-                each = _check(session, target, step, statement, left_seconds, clock)
+                try:
+                    each = _check(session, target, step, statement, left_seconds, clock)
+                except DatabaseUnavailable as error:
+                    # A server that is stopped says so; a process that falls does not.
+                    if getattr(error.__cause__, "pgcode", None) is None:
+                        action.result["connection_lost"] = True
+                    raise
                 action.outcome, action.reason = each.outcome, each.reason
                 action.result.update(_result(each))
             checked.append(each)

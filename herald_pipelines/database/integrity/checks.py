@@ -16,6 +16,7 @@ def check_soundness(plan: CheckPlan, checked: Sequence[Checked]) -> CheckVerdict
     still = len(plan.known_unsound - looked_at)
     if still:
         unsound.append(f"{still} found unsound earlier and not looked at again")
+    unsound += [f"{name}: {reason}" for name, reason in plan.lost.items()]
     if unsound:
         more = f" and {len(unsound) - NAMES_SHOWN} more" if len(unsound) > NAMES_SHOWN else ""
         summary = f"{'; '.join(unsound[:NAMES_SHOWN])}{more}"

@@ -14,6 +14,7 @@ select
     c.oid::bigint as oid,
     n.nspname as schema,
     c.relname as index,
+    pg_relation_filenode(c.oid)::bigint as filenode,
     coalesce(case when lc.relation is null then pg_relation_size(c.oid) end, c.relpages * b.bytes) as size_bytes,
     coalesce(case when lt.relation is null then pg_relation_size(t.oid) end, t.relpages * b.bytes) as table_bytes
 from pg_index as i

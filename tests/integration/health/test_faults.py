@@ -38,9 +38,9 @@ def see(watch: Watch, ops: Postgres, checks: Any, now: datetime) -> Any:
     return watch.look(ops, checks, now, keep_months=13)
 
 
-def hours_ago(number: int) -> datetime:
-    """Return the middle of an hour that is over for long."""
-    return utc_now().replace(minute=30, second=0, microsecond=0) - timedelta(hours=number + 1)
+def yesterday() -> datetime:
+    """Return the middle of an hour that is over for long, and whose neighbours are of the same day."""
+    return utc_now().replace(hour=10, minute=30, second=0, microsecond=0) - timedelta(days=1)
 
 
 def test_nothing_is_lost_while_the_ops_database_is_away(shop: Shop):
@@ -114,7 +114,7 @@ def test_a_clock_that_was_put_back_does_not_keep_old_results_standing(shop: Shop
 
 
 def test_hours_that_a_fast_clock_has_counted_hide_none(shop: Shop):
-    then = hours_ago(3)
+    then = yesterday()
 
     def write(at: datetime) -> None:
         result = HealthResult(Status.HEALTHY, "", {}, at, 0.0)
@@ -194,7 +194,7 @@ def wait_until_nobody_is_left(shop: Shop) -> None:
 
 
 def test_killed_between_results_and_hours_the_next_one_counts_them(shop: Shop):
-    then = hours_ago(2)
+    then = yesterday()
     see(Watch(), shop.ops, [fixed("x", Status.HEALTHY)], then)
     later = then + timedelta(hours=1)
     with stopped_at(
@@ -212,7 +212,7 @@ def test_killed_between_results_and_hours_the_next_one_counts_them(shop: Shop):
 
 
 def test_killed_while_results_are_written_none_of_them_is(shop: Shop):
-    then = hours_ago(2)
+    then = yesterday()
     see(Watch(), shop.ops, [fixed("x", Status.UNHEALTHY)], then)
     row = "select from herald.health_state for update"
     with stopped_at(shop, row, "insert into herald.health_snapshot", then + timedelta(minutes=1)) as process:
@@ -310,7 +310,7 @@ def test_the_rights_of_a_writer_suffice(shop: Shop):
     execute(shop.ops_url, "create role watchman login password 'known' in role herald_writer")
     try:
         ops = Postgres(re.sub(r"//[^@]*@", "//watchman:known@", shop.ops_url), "ops", read_only=False)
-        watch, now = Watch(), hours_ago(2)
+        watch, now = Watch(), yesterday()
         for hours in (0, 1):
             found = see(watch, ops, [fixed(f"x{hours}", Status.HEALTHY)], now + timedelta(hours=hours))
             assert (found.asked, found.problems) == (1, ())

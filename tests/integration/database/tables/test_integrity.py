@@ -1,9 +1,14 @@
 """amcheck finds an index that was damaged on disk, and says so loudly; the others have their turn by age."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+import psycopg2
 import pytest
 from maintaining import log, run_sql
 
@@ -11,16 +16,18 @@ from herald_pipelines.database.integrity.amcheck import (
     check_btrees,
     find_hindrance,
     read_btrees,
+    read_losses,
     read_verdicts,
 )
 from herald_pipelines.database.integrity.checks import check_soundness
 from herald_pipelines.database.integrity.plan import Checked, CheckPlan, plan_checks
+from herald_pipelines.errors import DatabaseUnavailable
 from herald_pipelines.ledger import Ledger
 from herald_pipelines.resources.embedded import EmbeddedServer
 from herald_pipelines.resources.postgres import Postgres
 from herald_pipelines.values import Outcome
 from server_programs import server_programs
-from servers import TestServer, temporary_home
+from servers import TestServer, temporary_home, wait_until
 
 TASK = "full_database_maintenance"
 BLOCK = 8192
@@ -52,7 +59,7 @@ def database_url(own_server: TestServer) -> Iterator[str]:
 
 
 def look_through(
-    url: str, ops_url: str, *, window: str, budget_seconds: float = 600, **limits: Any
+    url: str, ops_url: str, *, window: str, budget_seconds: float = 600
 ) -> tuple[CheckPlan, tuple[Checked, ...]]:
     target = Postgres(url, "platform", task=TASK)
     identity, ops = target.identity(), Postgres(ops_url, "ops")
@@ -60,7 +67,10 @@ def look_through(
         assert find_hindrance(session) is None
         btrees = [each for each in read_btrees(session) if each.schema == "public"]
     plan = plan_checks(
-        btrees, read_verdicts(ops, identity, TASK, window), budget_seconds=limits.get("plan_seconds", 600)
+        btrees,
+        read_verdicts(ops, identity, TASK, window),
+        read_losses(ops, identity, TASK, window),
+        budget_seconds=600,
     )
     checked = check_btrees(
         plan,
@@ -132,7 +142,7 @@ def test_without_amcheck_or_the_right_to_use_it_nothing_is_called_sound(
     )
     with Postgres(database_url, "platform").session() as session:
         missing = find_hindrance(session)
-        plan = plan_checks(read_btrees(session), {}, budget_seconds=60, hindrance=missing)
+        plan = plan_checks(read_btrees(session), {}, {}, budget_seconds=60, hindrance=missing)
     assert missing is not None
     assert plan.steps == ()
     verdict = check_soundness(plan, ())
@@ -141,8 +151,6 @@ def test_without_amcheck_or_the_right_to_use_it_nothing_is_called_sound(
 
 
 def test_a_locked_index_is_left_for_later_and_is_neither_sound_nor_corrupt(database_url: str, ops_url: str):
-    import psycopg2
-
     holder = psycopg2.connect(database_url)
     holder.cursor().execute("lock table t in access exclusive mode")
     plan, checked = look_through(database_url, ops_url, window="2026-11-22")
@@ -152,3 +160,65 @@ def test_a_locked_index_is_left_for_later_and_is_neither_sound_nor_corrupt(datab
     assert {row[1] for row in log(ops_url)} == {"skipped"}
     _, checked = look_through(database_url, ops_url, window="2026-11-22")
     assert {each.outcome for each in checked} == {Outcome.DONE}
+
+
+def fall_over(server: TestServer, url: str, ops_url: str, *, window: str) -> None:
+    """Let the server process that looks through the first index of a plan end as if it had met a wild pointer."""
+    holder = psycopg2.connect(url)
+    holder.cursor().execute("lock table t in access exclusive mode")
+    waiting = "from pg_stat_activity where wait_event_type = 'Lock' and query like '%bt_index_check%'"
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        looking = pool.submit(look_through, url, ops_url, window=window)
+        wait_until(url, f"exists (select {waiting})")
+        ((pid,),) = run_sql(url, f"select pid {waiting}")
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(DatabaseUnavailable):
+            looking.result(timeout=120)
+    holder.close()
+    server.embedded.ensure_started()
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with suppress(psycopg2.OperationalError):
+            run_sql(url, "select 1")
+            return
+        time.sleep(0.05)
+    raise AssertionError("the server did not come back")
+
+
+def test_an_index_that_ends_the_servers_process_is_tried_once_more_and_then_left_alone(
+    own_server: TestServer, database_url: str, ops_url: str
+):
+    fall_over(own_server, database_url, ops_url, window="2026-11-08")
+    # The next run of the window leaves that one alone and does the others.
+    plan, checked = look_through(database_url, ops_url, window="2026-11-08")
+    ((name, reason),) = plan.lost.items()
+    assert "looked through it, once, last" in reason
+    assert "once more in a later window" in reason
+    assert [each.outcome for each in checked] == [Outcome.DONE]
+    verdict = check_soundness(plan, checked)
+    assert (verdict.passed, verdict.is_error) == (False, True)
+    assert name in verdict.summary
+    # In the next window it has its turn after the others; whatever comes of that is a verdict like any other.
+    target = Postgres(database_url, "platform")
+    ops, identity = Postgres(ops_url, "ops"), target.identity()
+    with target.session() as session:
+        btrees = [each for each in read_btrees(session) if each.schema == "public"]
+    later = read_losses(ops, identity, TASK, "2026-11-15")
+    plan = plan_checks(btrees, read_verdicts(ops, identity, TASK, "2026-11-15"), later, budget_seconds=600)
+    assert [step.btree.name for step in plan.steps][-1] == name
+    assert plan.lost == {}
+    # The second time in a row is no chance any more.
+    run_sql(database_url, "drop index sound" if "Dam" in name else 'drop index "Dam""aged"')
+    fall_over(own_server, database_url, ops_url, window="2026-11-15")
+    plan, checked = look_through(database_url, ops_url, window="2026-11-22")
+    assert (plan.steps, checked) == ((), ())
+    assert "2 times" in plan.lost[name]
+    cure = plan.lost[name].rpartition(": ")[2]
+    assert not check_soundness(plan, checked).passed
+    assert run_sql(ops_url, "select index_name, sound from herald.index_soundness where sound is null") == [
+        (name, None)
+    ]
+    run_sql(database_url, cure)
+    plan, checked = look_through(database_url, ops_url, window="2026-11-22")
+    assert [each.outcome for each in checked] == [Outcome.DONE]
+    assert check_soundness(plan, checked).passed
