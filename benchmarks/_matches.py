@@ -1,4 +1,7 @@
-"""A database of matches as the Riot API tells them: mostly JSON with many keys, few of which vary much."""
+"""A database of matches as the Riot API tells them: mostly JSON with many keys, few of which vary much.
+
+As `json` they are kept as they came; as `jsonb` a dump takes several times as long, since each is written anew.
+"""
 
 from herald_pipelines.resources.postgres import Postgres
 
@@ -36,13 +39,14 @@ _FILL = f"""
     ) as m"""
 
 
-def fill_matches(writer: Postgres, megabytes: int) -> int:
+def fill_matches(writer: Postgres, megabytes: int, column_type: str) -> int:
     """Make about so many megabytes of dump, with the indexes that such a table has; returns the number of matches."""
     matches = megabytes * 1_000_000 // BYTES_A_MATCH
     with writer.session(autocommit=True) as session:
         session.execute("set search_path = public")
         session.execute(
-            "create table matches (id bigint primary key, played_at timestamptz not null, payload jsonb not null)"
+            "create table matches (id bigint primary key, played_at timestamptz not null,"
+            f" payload {column_type} not null)"
         )
         for first in range(1, matches + 1, _BATCH):
             session.execute(_FILL, {"first": first, "last": min(first + _BATCH - 1, matches)})
