@@ -21,12 +21,13 @@ from pathlib import Path
 
 from _servers import benchmark_server, say
 
-from herald_pipelines.backup.catalog import find_backup, read_catalog
+from herald_pipelines.backup.catalog import read_catalog
 from herald_pipelines.backup.database import Origin, back_up_database
 from herald_pipelines.backup.keys import KeyRing, passphrase_key
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.restore_database import restore_database
 from herald_pipelines.backup.scratch import restore_into_scratch, scratch_server
+from herald_pipelines.backup.selection import find_backup
 from herald_pipelines.resources.clients import find_clients
 from herald_pipelines.resources.gpg import Gpg, keyless_gpg
 from herald_pipelines.resources.object_store.file_store import FileStore

@@ -87,10 +87,11 @@ def forget(*, database: str, yes: bool, as_json: bool) -> int:
 
 @backup.command(epilog="Example: herald backup rekey")
 @click.argument("wanted", metavar="[BACKUP]", required=False)
+@click.option("--dry-run", is_flag=True, help="Say which it would be; write nothing.")
 @json_option
-def rekey(*, wanted: str | None, as_json: bool) -> int:
+def rekey(*, wanted: str | None, dry_run: bool, as_json: bool) -> int:
     """Encrypt a backup anew with the first key of the settings; without an id, all that are not yet."""
-    document = operations_backup.rekey(environ(), cwd(), wanted=wanted)
+    document = operations_backup.rekey(environ(), cwd(), wanted=wanted, dry_run=dry_run)
     print_document(document, console_backup.show_rekeyed, as_json=as_json)
     return 1 if document["failed"] else 0
 
@@ -192,13 +193,14 @@ def restore(
 
 @click.command(epilog="Example: herald drill --database shop")
 @database_option
+@click.option("--dry-run", is_flag=True, help="Say which backups it would be; write nothing.")
 @json_option
-def drill(*, database: str | None, as_json: bool) -> int:
+def drill(*, database: str | None, dry_run: bool, as_json: bool) -> int:
     """Restore the newest backups into a server and a folder of their own, compare, and measure.
 
     Nothing of the platform is touched.
     """
-    document, code = operations_restore.drill(environ(), cwd(), database=database)
+    document, code = operations_restore.drill(environ(), cwd(), database=database, dry_run=dry_run)
     print_document(document, console_backup.show_drill, as_json=as_json)
     return code
 

@@ -55,7 +55,7 @@ def show_backups(document: Document) -> None:
         state = "being made, or its maker died" if row["being_made"] else "half removed"
         console.print(f"unfinished since {row['modified_at']}: {row['prefix']} ({state})")
     for row in document["problems"]:
-        console.print(f"problem: {row['key']}: {row['reason']}")
+        console.print(f"problem: {row['key']} {row['reason']}")
 
 
 def _proof(row: Document) -> str:
@@ -104,7 +104,7 @@ def show_rekeyed(document: Document) -> None:
     """Print which backups were encrypted anew."""
     console = out()
     for backup in document["rekeyed"]:
-        console.print(f"{backup} has key {document['key']} now")
+        console.print(f"{backup} {'has' if document['done'] else 'would get'} key {document['key']}")
     console.print(f"{document['already']} had it already")
     _show_failed(document, "not rekeyed")
 
@@ -174,6 +174,9 @@ def _describe_undoing(undoes: Document) -> Iterator[str]:
 def show_drill(document: Document) -> None:
     """Print what a drill found, and where its report is."""
     console = out()
+    if not document["done"]:
+        console.print(f"would restore and compare: {', '.join(document['planned'])}")
+        return
     shown = make_table("backup", "verdict", "usable after", "lost", right=("usable after", "lost"))
     for row in document["backups"]:
         shown.add_row(

@@ -11,7 +11,7 @@ from typing import Any
 
 from herald_pipelines import console
 from herald_pipelines.backup.assets import describe_backup, has_store, origin_of
-from herald_pipelines.backup.catalog import find_backup, read_catalog
+from herald_pipelines.backup.catalog import read_catalog
 from herald_pipelines.backup.database import back_up_database, describe_encryption, plan_database
 from herald_pipelines.backup.deep import prove_backup
 from herald_pipelines.backup.facts import Kind, Manifest, Proof, Scope
@@ -21,7 +21,7 @@ from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.rekey import rekey_backup
 from herald_pipelines.backup.removal import lift_hold, place_hold
 from herald_pipelines.backup.repository import Repository, repository
-from herald_pipelines.backup.selection import select_backup
+from herald_pipelines.backup.selection import find_backup, select_backup
 from herald_pipelines.backup.verify import verify_backup, widest_scope
 from herald_pipelines.bootstrap import running
 from herald_pipelines.environment import Environment
@@ -171,8 +171,10 @@ def verify(
         return {"backup": _describe(place, backup), "proof": _describe_proof(proof)}, proof.passed
 
 
-def rekey(environ: Environ, cwd: Path, *, wanted: str | None) -> Document:
+def rekey(environ: Environ, cwd: Path, *, wanted: str | None, dry_run: bool) -> Document:
     """Encrypt one backup, or all that are not, with the current key; of all, those that cannot be are named.
+
+    A dry run says which ones it would be.
 
     Raises:
         HeraldError: the one that was named cannot be, or the store is not reached.
@@ -183,9 +185,9 @@ def rekey(environ: Environ, cwd: Path, *, wanted: str | None) -> Document:
         # With public keys the fingerprint is that of the signing secret: the recipients may be others all the same.
         current = describe_encryption(place.ring.current)
         old = [each for each in chosen if each.manifest.encryption != current]
-        done: list[str] = []
+        done: list[str] = [each.manifest.id for each in old] if dry_run else []
         failed: list[Document] = []
-        for each in old:
+        for each in () if dry_run else old:
             try:
                 done.append(rekey_backup(place, each, run_id=None, now=utc_now(), say=bench.say).id)
             except HeraldError as error:
@@ -194,6 +196,7 @@ def rekey(environ: Environ, cwd: Path, *, wanted: str | None) -> Document:
                 # One that is broken keeps none of the others at the old key.
                 failed.append({"id": each.manifest.id, "reason": error.message})
         return {
+            "done": not dry_run,
             "key": current.key,
             "rekeyed": done,
             "already": len(chosen) - len(old),

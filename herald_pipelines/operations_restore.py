@@ -71,8 +71,11 @@ def undo(environ: Environ, cwd: Path, *, mode: Mode, database: str | None, yes: 
         return document
 
 
-def drill(environ: Environ, cwd: Path, *, database: str | None) -> tuple[Document, int]:
-    """Drill with the newest backups now, beside the calendar; returns the report and the exit code."""
+def drill(environ: Environ, cwd: Path, *, database: str | None, dry_run: bool) -> tuple[Document, int]:
+    """Drill with the newest backups now, beside the calendar; returns the report and the exit code.
+
+    A dry run says which ones it would be.
+    """
     with opened(environ, cwd, server=True) as bench:
         settings, place, now = bench.environment.settings, bench.place, utc_now()
         catalog = read_catalog(place)
@@ -88,15 +91,19 @@ def drill(environ: Environ, cwd: Path, *, database: str | None) -> tuple[Documen
             wanted = [(Kind.DATABASE, database)]
         if not wanted:
             raise UsageError("there is no backup to drill with", hint="make one: herald backup create")
+        backups = [select_backup(catalog, LATEST, kind, name, host=place.host) for kind, name in wanted]
         drilled: list[Drilled] = []
-        for kind, name in wanted:
-            backup = select_backup(catalog, LATEST, kind, name, host=place.host)
+        for backup in () if dry_run else backups:
             drilled.append(drill_backup(place, backup, settings.backup, now=now, say=bench.say))
             bench.record(backup.manifest, drilled[-1].proof)
-        report = write_report(
-            place, drilled, settings.backup.objectives, window="", name=database or "all", now=now
-        )
+        report = None
+        if not dry_run:
+            report = write_report(
+                place, drilled, settings.backup.objectives, window="", name=database or "all", now=now
+            )
         document: Document = {
+            "done": not dry_run,
+            "planned": [each.manifest.id for each in backups],
             "report": report,
             "objectives": settings.backup.objectives.model_dump(),
             "backups": [each.document() for each in drilled],

@@ -26,7 +26,7 @@ from herald_pipelines.backup.facts import (
 from herald_pipelines.backup.inventory import Backup, Catalog, Problem, Unfinished
 from herald_pipelines.backup.keys import SIGNATURE, Forged
 from herald_pipelines.backup.repository import Repository
-from herald_pipelines.errors import GuardRefusal, PermanentFailure, unknown_value
+from herald_pipelines.errors import GuardRefusal, PermanentFailure
 from herald_pipelines.resources.object_store.base import ObjectInfo, ObjectMissing
 
 _STORED_FIELDS = frozenset({"object", "stored_bytes", "stored_sha256"})
@@ -76,22 +76,9 @@ def read_catalog(repository: Repository) -> Catalog:
         except PermanentFailure as error:
             if not isinstance(error, Forged):
                 raise
-            problems.append(Problem(prefix + MANIFEST, error.message))
+            problems.append(_problem(prefix + MANIFEST, error))
     backups.sort(key=lambda each: (each.manifest.started_at, each.manifest.id))
     return Catalog(tuple(backups), tuple(unfinished), tuple(problems))
-
-
-def find_backup(catalog: Catalog, backup_id: str) -> Backup:
-    """Return a backup by its id.
-
-    Raises:
-        UsageError: there is none.
-    """
-    for backup in catalog.backups:
-        if backup.manifest.id == backup_id:
-            return backup
-    known = [each.manifest.id for each in catalog.backups[-10:]]
-    raise unknown_value("backup", backup_id, known, hint="`herald backup list` shows all")
 
 
 def content_sha256(manifest: Mapping[str, Any]) -> str:
@@ -207,7 +194,7 @@ def _read_backup(
         try:
             proof, _ = _read_document(repository, prefix + name, Proof)
         except (Forged, ObjectMissing) as error:
-            problems.append(Problem(prefix + name, error.message))
+            problems.append(_problem(prefix + name, error))
             continue
         if (proof.backup, proof.content_sha256) == (manifest.id, content):
             if proof.scope is not Scope.STORED or proof.manifest_sha256 == whole:
@@ -226,6 +213,10 @@ def _read_backup(
     # Of one moment, the one that failed counts as the later.
     proofs.sort(key=lambda each: (each.at, not each.passed))
     return Backup(manifest, whole, content, tuple(proofs), HOLD in names, missing, extra)
+
+
+def _problem(key: str, error: Forged | ObjectMissing) -> Problem:
+    return Problem(key, error.message.removeprefix(f"{key} "))
 
 
 def _read_document(repository: Repository, key: str, model: type[Model]) -> tuple[Model, dict[str, Any]]:

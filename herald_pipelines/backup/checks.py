@@ -139,7 +139,7 @@ def check_store(backups: Sequence[Backup], problems: Sequence[Problem], lost: Se
         for each in backups
         if each.proofs and not each.proofs[-1].passed
     ]
-    strange = [f"{each.key}: {each.reason}" for each in problems]
+    strange = [f"{each.key} {each.reason}" for each in problems]
     gone = [f"{each} is not in the store any more, and nobody deleted it" for each in lost]
     wrong = [*broken, *failed, *gone, *strange]
     more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""

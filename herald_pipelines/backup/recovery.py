@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from herald_pipelines.backup.catalog import find_backup, read_catalog
+from herald_pipelines.backup.catalog import read_catalog
 from herald_pipelines.backup.facts import Document, Kind
 from herald_pipelines.backup.files_journal import Phase
 from herald_pipelines.backup.files_plan import plan_restore_files
@@ -29,6 +29,7 @@ from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.restore_database import restore_database, undo_restore
 from herald_pipelines.backup.restore_journal import new_restore_id
 from herald_pipelines.backup.restore_refusals import Selection
+from herald_pipelines.backup.selection import find_backup
 from herald_pipelines.errors import GuardRefusal, PermanentFailure, UsageError
 from herald_pipelines.resources.home import write_whole
 from herald_pipelines.resources.services import PlatformService, start_services, stop_services

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from herald_pipelines.backup.facts import MANIFEST, Kind, Scope, is_backup_id
 from herald_pipelines.backup.inventory import Backup, Catalog
-from herald_pipelines.errors import UsageError, unknown_value
+from herald_pipelines.errors import PermanentFailure, UsageError, unknown_value
 
 LATEST, LATEST_PROVEN = "latest", "latest-proven"
 SHOWN = 10
@@ -22,19 +22,17 @@ def select_backup(catalog: Catalog, wanted: str, kind: Kind, name: str | None, *
         host: whose backups come first: where it has some of these, those of others are not meant by anything but an id.
 
     Raises:
+        PermanentFailure: what there is of it is not to be trusted.
         UsageError: there is none, several databases or hosts are meant, or the text is none of these.
     """
     found = [each for each in catalog.of(kind) if not each.missing]
     if is_backup_id(wanted):
-        chosen = [each for each in catalog.backups if each.manifest.id == wanted]
-        if not chosen:
-            known = [each.manifest.id for each in found[-SHOWN:]]
-            raise unknown_value("backup", wanted, known, hint="`herald backup list` shows all")
-        if chosen[0].manifest.kind is not kind:
-            raise UsageError(f"{wanted} is a backup of kind {chosen[0].manifest.kind}, not {kind}")
-        if name not in (None, chosen[0].manifest.name):
-            raise UsageError(f"{wanted} is a backup of {chosen[0].manifest.name}, not of {name}")
-        return chosen[0]
+        named = find_backup(catalog, wanted)
+        if named.manifest.kind is not kind:
+            raise UsageError(f"{wanted} is a backup of kind {named.manifest.kind}, not {kind}")
+        if name not in (None, named.manifest.name):
+            raise UsageError(f"{wanted} is a backup of {named.manifest.name}, not of {name}")
+        return named
     moment = None if wanted in (LATEST, LATEST_PROVEN) else _read_moment(wanted)
     found = _of_one_host(found, kind, name, host)
     names = sorted({each.manifest.name for each in found})
@@ -64,6 +62,26 @@ def select_backup(catalog: Catalog, wanted: str, kind: Kind, name: str | None, *
     return chosen[-1]
 
 
+def find_backup(catalog: Catalog, backup_id: str) -> Backup:
+    """Return a backup by its id.
+
+    Raises:
+        PermanentFailure: what there is of it is not to be trusted.
+        UsageError: there is none.
+    """
+    for backup in catalog.backups:
+        if backup.manifest.id == backup_id:
+            return backup
+    for problem in catalog.problems:
+        if problem.key.endswith(f"/{backup_id}/{MANIFEST}"):
+            raise PermanentFailure(
+                f"backup {backup_id} cannot be used: its manifest {problem.reason}",
+                hint="the keys of all backups that are kept stay in the settings, behind the new one",
+            )
+    known = [each.manifest.id for each in catalog.backups[-SHOWN:]]
+    raise unknown_value("backup", backup_id, known, hint="`herald backup list` shows all")
+
+
 def _of_one_host(found: list[Backup], kind: Kind, name: str | None, host: str) -> list[Backup]:
     """Return those of a host; where it has none, those of the only other one that has.
 
@@ -85,7 +103,7 @@ def _say_distrust(catalog: Catalog) -> str | None:
     if not untrusted:
         return None
     return (
-        f"{len(untrusted)} manifests in the store are not trusted: {untrusted[-1].reason}"
+        f"{len(untrusted)} manifests in the store are not trusted: {untrusted[-1].key} {untrusted[-1].reason}"
         " (`herald backup list` shows all)"
     )
 

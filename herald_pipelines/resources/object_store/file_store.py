@@ -34,6 +34,7 @@ from herald_pipelines.resources.object_store.folders import (
 )
 from herald_pipelines.resources.object_store.marker import (
     MOST_MARKER_BYTES,
+    NO_STORE_HINT,
     new_marker,
     no_store,
     read_marker,
@@ -171,7 +172,7 @@ class FileStore:
             root = open_root(self._root)
         except FileNotFoundError:
             raise StoreRefused(
-                f"the store {self.url} cannot be used: there is no such folder", hint="is its disk mounted?"
+                f"the store {self.url} cannot be used: there is no such folder", hint=NO_STORE_HINT
             ) from None
         try:
             yield root

@@ -13,12 +13,13 @@ from typing import Any
 import psycopg2
 from making import file_repository
 
-from herald_pipelines.backup.catalog import find_backup, read_catalog
+from herald_pipelines.backup.catalog import read_catalog
 from herald_pipelines.backup.facts import Manifest
 from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.restore_database import RestoreReport, restore_database, undo_restore
 from herald_pipelines.backup.restore_recovery import working
+from herald_pipelines.backup.selection import find_backup
 from herald_pipelines.resources.clients import find_clients
 from herald_pipelines.resources.gpg import keyless_gpg
 from herald_pipelines.resources.postgres import Postgres, Session

@@ -41,6 +41,8 @@ def test_documents_of_backups(tmp_path: Path, pg18: TestServer) -> None:
     run("backup", "retention")
     run("backup", "hold", backup, "--reason", "case 4711", title="herald backup hold")
     run("backup", "release", backup, title="herald backup release")
+    would = run("backup", "rekey", backup, "--dry-run", title="herald backup rekey")
+    assert (would["done"], would["rekeyed"]) == (False, [])
     run("backup", "rekey")
     (platform.folder / "store" / "v1" / "herald" / "stray").unlink()
 
@@ -60,6 +62,8 @@ def test_documents_of_backups(tmp_path: Path, pg18: TestServer) -> None:
         run("run", task, "--database", database, "--dry-run", title=f"herald run {task}", code=1)
         platform.url, platform.ops = shop_url, ops_url
     run("drill", "--database", "shop", title="herald drill")
+    would = run("drill", "--dry-run", title="herald drill")
+    assert (would["done"], would["report"], len(would["planned"])) == (False, None, 4)
     run("drill", title="herald drill")
 
     restore = "herald restore"

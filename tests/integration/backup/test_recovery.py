@@ -246,3 +246,7 @@ def test_another_key_is_refused(platform: Platform) -> None:
     assert "not in the ring" in done.stderr
     listed = platform.herald("backup", "list")
     assert "signed by a key that is not in the ring" in listed.stdout
+    (backup_id,) = {each.parent.name for each in platform.folder.rglob("manifest.json")}
+    named = platform.herald("restore", backup_id, "--mode", "database")
+    assert named.returncode == 1
+    assert f"backup {backup_id} cannot be used: its manifest is signed by a key" in named.stderr

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from tiny import NOW, SETTINGS, kill_sometime, put_backup, put_proof, start_worker
 
-from herald_pipelines.backup.catalog import BackupGone, find_backup, read_catalog, write_document
+from herald_pipelines.backup.catalog import BackupGone, read_catalog, write_document
 from herald_pipelines.backup.facts import LEASE, Lease, Scope
 from herald_pipelines.backup.inventory import Backup
 from herald_pipelines.backup.removal import delete_backup, lift_hold, place_hold
 from herald_pipelines.backup.repository import Repository
 from herald_pipelines.backup.retention import plan_retention
+from herald_pipelines.backup.selection import find_backup
 from herald_pipelines.backup.sweep import sweep
 from herald_pipelines.errors import GuardRefusal
 

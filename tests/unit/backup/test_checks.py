@@ -90,7 +90,7 @@ def test_store() -> None:
         "lacks dump, globals",
         "failed: it is damaged",
         "shop-x is not in the store",
-        "v1/x: is not signed",
+        "v1/x is not signed",
     ):
         assert text in found.summary
 
