@@ -45,10 +45,11 @@ or exists (
     from pg_statistic_ext as e
     where e.stxrelid = w.oid
         and (to_jsonb(e) ->> 'stxstattarget')::int is distinct from 0
-        -- stxdinherit is of PostgreSQL 15.
+        -- stxdinherit is of PostgreSQL 15. Before, CREATE STATISTICS itself makes the row, and ANALYZE replaces it.
         and not exists (
             select from pg_statistic_ext_data as d
             where d.stxoid = e.oid
                 and coalesce((to_jsonb(d) ->> 'stxdinherit')::boolean, w.inherited) = w.inherited
+                and (to_jsonb(d) ? 'stxdinherit' or d.xmin <> e.xmin)
         )
 )

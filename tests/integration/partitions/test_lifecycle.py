@@ -1,10 +1,13 @@
 """A partition from its expiry to its end and back, on real servers, through the tasks and the command."""
 
+import pytest
 from yard import LATER, Yard, execute
 
 JANUARY, FEBRUARY = "public.matches_2024_01", "public.matches_2024_02"
 
 
+# An archive takes the programs of the server's version.
+@pytest.mark.parametrize("server", ["pg15", "pg18"], indirect=True)
 def test_archived_detached_dropped_and_brought_back(yard: Yard):
     before = yard.rows()
     assert yard.steps("partition_cleanup") == []
