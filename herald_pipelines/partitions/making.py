@@ -16,7 +16,9 @@ from herald_pipelines.values import Outcome
 
 
 def make_upcoming(work: Work, upcoming: Iterable[Upcoming]) -> list[Done]:
-    """Make what is missing; where one of a table fails, those after it are left, so that there is no gap.
+    """Make what is missing; where one of a table fails, those after it are left for the next run.
+
+    One that rows in the default partition stand in the way of holds up none: the rows of later ones would lie there too.
 
     Raises:
         DatabaseUnavailable: the server went away.
@@ -28,13 +30,16 @@ def make_upcoming(work: Work, upcoming: Iterable[Upcoming]) -> list[Done]:
             if work.left_seconds() <= 0:
                 done.append(Done(new.label, Step.CREATE, Outcome.SKIPPED, "the time budget is used up"))
                 break
-            done.append(_make(work, new))
-            if done[-1].outcome is not Outcome.DONE:
+            made, is_refused = _make(work, new)
+            done.append(made)
+            if made.outcome is not Outcome.DONE and not is_refused:
                 break
     return done
 
 
-def _make(work: Work, new: NewPartition) -> Done:
+def _make(work: Work, new: NewPartition) -> tuple[Done, bool]:
+    """Make one; returns what became of it, and whether it was refused for its own rows."""
+    is_refused = False
     with work.action(new.label, None, evidence_of(new)) as action:
         try:
             action.result.update(create(work, new))
@@ -48,9 +53,9 @@ def _make(work: Work, new: NewPartition) -> Done:
             )
     if action.outcome is not Outcome.DONE:
         work.say(f"not made: {new.label}: {action.reason}")
-        return Done(new.label, Step.CREATE, Outcome.FAILED, action.reason)
+        return Done(new.label, Step.CREATE, Outcome.FAILED, action.reason), is_refused
     work.say(f"made {new.label}")
-    return Done(new.label, Step.CREATE, Outcome.DONE, None, action.result)
+    return Done(new.label, Step.CREATE, Outcome.DONE, None, action.result), False
 
 
 def evidence_of(new: NewPartition) -> dict[str, Any]:

@@ -111,6 +111,14 @@ def test_rows_of_the_default_partition_are_told_of_and_moved_where_the_rule_allo
         51,
     )
 
+    # It holds up no other, whose rows would come to lie in the default partition as well.
+    yard.rules = {"public.d": {"keep": "forever", "premake": 2}}
+    yard.write()
+    assert yard.steps("upcoming_partitions", WINDOW) == [
+        ("public.d_2026_w48", "create", "failed"),
+        ("public.d_2026_w49", "create", "done"),
+    ]
+
     yard.rules = {"public.d": {"keep": "forever", "premake": 1, "move_default_rows": 50}}
     yard.write()
     assert yard.steps("upcoming_partitions", WINDOW) == [("public.d_2026_w48", "create", "done")]
