@@ -3,11 +3,11 @@
 import click
 
 from herald_pipelines import console_security, operations_security
-from herald_pipelines.cli_output import cwd, environ, json_option, print_document
+from herald_pipelines.cli_output import cwd, database_option, environ, json_option, print_document
 
 
-@click.command(epilog="Example: herald security shop")
-@click.argument("database", metavar="[DATABASE]", required=False)
+@click.command(epilog="Example: herald security --database shop")
+@database_option
 @json_option
 def security(*, database: str | None, as_json: bool) -> int:
     """Show what is weak about a database and its server, or about all: evidence, fix, and what could not be seen.
