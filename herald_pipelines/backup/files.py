@@ -164,12 +164,13 @@ def _survey(
         _require_foreign(path, own)
     trees = Trees(roots, excludes, own, TreeFacts())
     for each in trees.walk():
-        _look_at(each, trees.survey)
+        look_at(each, trees.survey)
     _require_readable(trees.survey, kind)
     return trees
 
 
-def _look_at(each: Found | Left, survey: TreeFacts) -> None:
+def look_at(each: Found | Left, survey: TreeFacts) -> None:
+    """Count what was found in a tree, and take note of what cannot be read."""
     if isinstance(each, Left):
         if each.is_failure:
             survey.refuse(each.path, each.reason)
@@ -182,8 +183,18 @@ def _look_at(each: Found | Left, survey: TreeFacts) -> None:
     if not stat.S_ISREG(each.status.st_mode):
         return
     survey.bytes += each.status.st_size
-    if not os.access(each.name, os.R_OK, dir_fd=each.handle, effective_ids=True, follow_symlinks=False):
+    may_read = os.access(each.name, os.R_OK, dir_fd=each.handle, effective_ids=True, follow_symlinks=False)
+    if not may_read and _is_still_there(each):
         survey.refuse(each.path, "permission denied")
+
+
+def _is_still_there(found: Found) -> bool:
+    """Whether a file was not removed or replaced meanwhile, of which the backup itself tells later."""
+    try:
+        status = os.stat(found.name, dir_fd=found.handle, follow_symlinks=False)
+    except OSError:
+        return False
+    return os.path.samestat(status, found.status)
 
 
 def _require_foreign(path: str, own: OwnFolders) -> None:

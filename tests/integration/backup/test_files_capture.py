@@ -15,10 +15,13 @@ from trees import back_up, make_tree
 from herald_pipelines.backup.catalog import Backup
 from herald_pipelines.backup.facts import Kind
 from herald_pipelines.backup.file_reading import FileReading
-from herald_pipelines.backup.files import FILES, plan_files
+from herald_pipelines.backup.files import FILES, look_at, plan_files
 from herald_pipelines.backup.files_archive import reading_files, reading_listing
+from herald_pipelines.backup.names import compile_excludes
 from herald_pipelines.backup.parts import open_part
 from herald_pipelines.backup.repository import Repository
+from herald_pipelines.backup.tar_stream import TreeFacts
+from herald_pipelines.backup.walk import Found, OwnFolders, walk_trees
 from herald_pipelines.errors import PermanentFailure, UsageError
 from herald_pipelines.settings import FilesSettings
 
@@ -357,6 +360,17 @@ def test_a_tree_that_changes_all_the_time_is_backed_up(repo: Repository, tmp_pat
                 assert not [path for path in paths if re.search(r"/[df]\d+/(passwd|hostname)", path)]
         finally:
             changing.kill()
+
+
+def test_a_file_that_vanishes_before_it_is_looked_at_is_no_failure(tmp_path: Path) -> None:
+    for name in ("goes", "is replaced", "stays"):
+        (tmp_path / name).write_text("x")
+    survey = TreeFacts()
+    for each in walk_trees([str(tmp_path)], compile_excludes(()), OwnFolders.of([])):
+        if isinstance(each, Found) and each.name == "goes":
+            (tmp_path / "goes").unlink()
+        look_at(each, survey)
+    assert (survey.files, survey.unreadable) == (3, [])
 
 
 @pytest.mark.root
