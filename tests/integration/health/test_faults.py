@@ -187,7 +187,7 @@ def wait_until_nobody_is_left(shop: Shop) -> None:
     deadline = time.monotonic() + PATIENCE
     while execute(
         shop.ops_url,
-        "select from pg_stat_activity where application_name = 'herald:watcher' and datname = current_database()",
+        "select 1 from pg_stat_activity where application_name = 'herald:watcher' and datname = current_database()",
     ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -203,7 +203,7 @@ def test_killed_between_results_and_hours_the_next_one_counts_them(shop: Shop):
         kill(shop, process)
         # What was asked is written, and nothing is counted.
         assert execute(shop.ops_url, KEPT) == [("x", "healthy")] * 2
-        assert execute(shop.ops_url, "select from herald.health_rollup") == []
+        assert execute(shop.ops_url, "select 1 from herald.health_rollup") == []
     wait_until_nobody_is_left(shop)
     # In the same hour: a new process does not know that it was done.
     see(Watch(), shop.ops, [fixed("x", Status.HEALTHY)], later + timedelta(seconds=30))
