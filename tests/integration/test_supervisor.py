@@ -105,7 +105,12 @@ class Running:
     def descendants(self) -> list[psutil.Process]:
         """All but the embedded server, which is meant to stay."""
         everybody = psutil.Process(self.process.pid).children(recursive=True)
-        return [each for each in everybody if not each.name().startswith("postgres")]
+        found: list[psutil.Process] = []
+        for each in everybody:
+            with suppress(psutil.NoSuchProcess):  # a backend that has just ended
+                if not each.name().startswith("postgres"):
+                    found.append(each)
+        return found
 
     def daemons(self) -> list[psutil.Process]:
         return [
