@@ -22,8 +22,8 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def benchmark_server(major: int) -> Generator[EmbeddedServer | str]:
-    """Yield a running server of a major version, whose data may be lost, or the reason why there is none."""
+def benchmark_server(major: int, *, durable: bool = False) -> Generator[EmbeddedServer | str]:
+    """Yield a running server of a major version, or the reason why there is none; unless durable, its data may be lost."""
     try:
         programs = server_programs(major)
     except MissingServerError as error:
@@ -32,7 +32,7 @@ def benchmark_server(major: int) -> Generator[EmbeddedServer | str]:
     # In a folder that the server's system user can reach.
     folder = Path(tempfile.mkdtemp(prefix="herald-bench-"))
     folder.chmod(0o711)
-    server = EmbeddedServer(folder / "home", binaries=programs, durable=False)
+    server = EmbeddedServer(folder / "home", binaries=programs, durable=durable)
     try:
         server.ensure_started()
         yield server
