@@ -115,7 +115,7 @@ def test_the_host_that_writes_cannot_read_and_the_vault_proves(
     gpg(private, "--quick-generate-key", "second@example.net", "future-default", "default", "never")
     second = fingerprint_of(private, "second@example.net")
     platform.configure({"recipients": [second]})
-    assert len(platform.ask(rekey, wanted=None)["rekeyed"]) == 3
+    assert len(platform.ask(rekey, wanted=None, dry_run=False)["rekeyed"]) == 3
     gpg(private, "--yes", "--delete-secret-keys", fingerprint)
     verdict, passed = platform.ask(verify, wanted="latest", kind=Kind.DATABASE, database="shop", deep=False)
     assert (passed, verdict["proof"]["scope"]) == (True, "full")

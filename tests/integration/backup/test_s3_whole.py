@@ -98,7 +98,7 @@ def test_proven_encrypted_anew_lost_and_recovered(platform: S3Platform) -> None:
     platform.ask(migrate)
     for kind, database in ((Kind.DATABASE, "shop"), (Kind.APPLICATION, None), (Kind.CONFIGURATION, None)):
         platform.ask(create, kind=kind, database=database, dry_run=False)
-    drilled, code = platform.ask(drill, database=None)
+    drilled, code = platform.ask(drill, database=None, dry_run=False)
     assert ([each["passed"] for each in drilled["backups"]], code) == ([True, True, True], 0)
     _keep(platform)
     _lose_and_recover(platform)
@@ -145,7 +145,7 @@ def _keep(platform: S3Platform) -> None:
     (platform.folder / "new-key").write_text(NEW_KEY + "\n")
     (platform.folder / "new-key").chmod(0o600)
     platform.configure({"passphrases": [{"file": "new-key"}, {"file": "key"}]})
-    assert len(platform.ask(rekey, wanted=None)["rekeyed"]) == 3
+    assert len(platform.ask(rekey, wanted=None, dry_run=False)["rekeyed"]) == 3
     platform.configure({"passphrases": [{"file": "new-key"}]})
     kept = platform.ask(retention, yes=True)
     assert ({each["fate"] for each in kept["backups"]}, kept["doubts"]) == ({"stays"}, [])
